@@ -1,0 +1,83 @@
+# sallyport: build, check, install. Files are found by wildcard; output goes to build/ (B=).
+#   make           build/sallyport and the BPF objects inside it
+#   make deps      install what building, testing and the demo need (apt; npm for the demo's clients)
+#   make check     deps, build, every test; ends with "N passed, N failed"
+#   make demo      the main job in a private lab
+#   make bench     the figures of tests/bench/README.md
+B        ?= build
+V        ?= 0
+CC       ?= gcc
+CLANG    ?= clang
+BPFTOOL  ?= bpftool
+PREFIX   ?= /usr
+ETC      ?= /etc
+OPT      ?= -O2
+WERROR   ?= -Werror
+PKGS     := libbpf libelf libssl libcrypto jansson libnghttp2 libhs libpcre2-8 libnl-3.0 libnl-route-3.0 \
+            sqlite3 libsystemd libseccomp libcap zlib libbrotlidec libbrotlienc libzstd
+CFLAGS   += -std=gnu11 $(OPT) -g -Wall -Wextra -Wshadow -Wvla -Wformat=2 -Wstrict-prototypes \
+            -Wmissing-prototypes -Wpointer-arith -Wno-missing-field-initializers \
+            -fstack-protector-strong -D_FORTIFY_SOURCE=2 $(WERROR)
+CPPFLAGS += -D_GNU_SOURCE -Iuserspace -I. -I$(B)/gen $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+LDFLAGS  += -Wl,-z,relro,-z,now -pie
+CFLAGS   += -fPIE
+LDLIBS   += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread -lm
+Q        := $(if $(filter 0,$(V)),@)
+say       = $(if $(filter 0,$(V)),@printf '  %-6s %s\n' $(1) $(2))
+
+SRC      := $(filter-out userspace/cli/main.c,$(wildcard userspace/*/*.c))
+OBJ      := $(SRC:%.c=$(B)/%.o)
+LIB      := $(B)/libsallyport.a
+BPFSRC   := $(wildcard bpf/*.bpf.c)
+SKEL     := $(BPFSRC:bpf/%.bpf.c=$(B)/gen/%.skel.h)
+UNITS    := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/*/*_test.c))
+BPFTESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/bpf/*_test.c))
+TOOLS    := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/fake/*.c tests/bench/*.c))
+FUZZERS  := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/fuzz/*_fuzz.c))
+
+all: $(B)/sallyport
+
+$(B)/sallyport: $(B)/userspace/cli/main.o $(LIB)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+
+$(LIB): $(OBJ)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $(OBJ)
+
+$(B)/%.o: %.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# BPF: no vmlinux.h and no BTF of the build host; the skeleton carries the object.
+$(B)/gen/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
+	$(call say,BPF,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Wno-unused-parameter $(WERROR) \
+		-I/usr/include/$(shell gcc -dumpmachine) -I. -c -o $@ $<
+
+$(B)/gen/%.skel.h: $(B)/gen/%.bpf.o
+	$(Q)$(BPFTOOL) gen skeleton $< name $(subst .,_,$*)_bpf > $@.tmp && mv $@.tmp $@
+
+$(B)/userspace/kern/%.o: | $(SKEL)
+$(B)/tests/bpf/%: | $(SKEL)
+
+$(B)/tests/%: $(B)/tests/%.o $(LIB)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+
+tests: $(UNITS) $(BPFTESTS) $(TOOLS)
+units: $(UNITS)
+tools: $(TOOLS)
+
+# A room's own tests: make check-unit ROOM=wire
+check-unit: $(filter $(B)/tests/unit/$(if $(ROOM),$(ROOM)/,)%,$(UNITS))
+	$(Q)tests/run $^
+
+clean:
+	$(Q)rm -rf $(B)
+
+.PHONY: all tests units tools check-unit clean
+.SECONDARY:
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

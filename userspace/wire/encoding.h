@@ -1,0 +1,21 @@
+/* Content codings: decode gzip, deflate, br, zstd with a limit on what comes out. */
+#ifndef WIRE_ENCODING_H
+#define WIRE_ENCODING_H
+
+#include "base/buf.h"
+#include "base/slice.h"
+
+enum coding { CODING_IDENTITY, CODING_GZIP, CODING_DEFLATE, CODING_BR, CODING_ZSTD, CODING_UNKNOWN };
+
+/* Of a Content-Encoding value; two codings in a row are CODING_UNKNOWN. */
+enum coding encoding_of(struct slice value);
+
+struct decoder;
+int decoder_new(enum coding c, struct decoder **out);
+/* Appends what comes out. 0, -EBADMSG (garbage), -ENOBUFS (over out's cap: a bomb), -ENOMEM. */
+int decoder_feed(struct decoder *d, struct slice in, struct buf *out);
+/* The input ended: -EBADMSG when the coding says there should be more. */
+int decoder_end(struct decoder *d);
+void decoder_free(struct decoder *d);
+
+#endif
