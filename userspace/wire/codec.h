@@ -10,6 +10,7 @@
 #include "base/slice.h"
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #define HTTP_HEAD_MAX (64U << 10)  /* bytes of one head */
 #define HTTP_HEADERS_MAX 200
