@@ -47,7 +47,23 @@ int http_head_copy(const struct http_head *in, struct arena *a, struct http_head
 /* Sets (replaces the first, removes others) or, with value.ptr NULL, removes. In place, arena memory. */
 int http_header_set(struct http_head *h, const char *name, struct slice value, struct arena *a);
 
-/* What a codec tells its owner. Slices live until the callback returns. Non-zero stops feeding. */
+/*
+ * Rewrites the framing headers (Content-Length, Transfer-Encoding) and fields of a head: a body of
+ * content_length bytes, -1 chunked, -2 none (for a response: until the connection ends). The first
+ * framing header keeps its place; there being none, the new one goes to the end.
+ * 0, -EINVAL (chunked in HTTP/1.0, a length under -2), -ENOMEM.
+ */
+int http_head_frame(struct http_head *h, struct arena *a, int64_t content_length);
+
+/*
+ * What a codec tells its owner. Slices live until the callback returns; nothing may free the codec
+ * from inside one. A negative return ends the feed with that error (the codec is dead then); a positive
+ * one pauses: feed returns what it took so far, that event included.
+ *
+ * Interim responses (1xx but 101) are a head with no_body and no end; the final head follows by itself.
+ * After a 101 come head and end, and the codec takes nothing more: what follows is the other protocol.
+ * Trailers are checked, bounded and dropped.
+ */
 struct codec_events {
 	int (*head)(void *ctx, uint32_t stream, struct http_head *h);
 	int (*data)(void *ctx, uint32_t stream, struct slice d);
@@ -58,8 +74,8 @@ struct codec;
 
 struct codec_ops {
 	/*
-	 * Takes what it can of `in`; returns bytes consumed, or -EPROTO (codec->why says what),
-	 * -EMSGSIZE, or the callback's error. HTTP/1.1 consumes nothing while a message's end is
+	 * Takes what it can of `in`; returns bytes consumed, or -EPROTO or -EMSGSIZE (codec->why
+	 * says what, codec->status what a server answers), or -ENOMEM, or the callback's error. HTTP/1.1 consumes nothing while a message's end is
 	 * reported and the next may not begin (codec_next()), so pipelined requests wait in the
 	 * owner's buffer.
 	 */
@@ -69,7 +85,9 @@ struct codec_ops {
 	/* Ready for the next message of this side. */
 	void (*next)(struct codec *c);
 	/* Append to `out`. Heads are written as given: h1 adds nothing but the framing it is told by
-	 * head->chunked / content_length (the owner sets the headers with http_head_frame()). */
+	 * head->chunked / content_length (the owner sets the headers with http_head_frame()).
+	 * -EINVAL: the head cannot be written so (CR, LF or NUL in a part, two framings), or data do
+	 * not fit the framing (more or fewer bytes than content_length, a body where no_body). */
 	int (*send_head)(struct codec *c, uint32_t stream, const struct http_head *h, struct buf *out);
 	int (*send_data)(struct codec *c, uint32_t stream, struct slice d, struct buf *out);
 	int (*send_end)(struct codec *c, uint32_t stream, struct buf *out);
@@ -78,7 +96,8 @@ struct codec_ops {
 
 struct codec {
 	const struct codec_ops *ops;
-	const char *why; /* of the last -EPROTO: static text, never bytes of the peer */
+	const char *why; /* of the last -EPROTO, -EMSGSIZE: static text, never bytes of the peer */
+	int status;      /* what a server answers then: 400, 405, 414, 417, 431, 501, 505; else 0 */
 };
 
 /* HTTP/1.1 (RFC 9112). h1_requests parses requests (the side toward the application), h1_responses

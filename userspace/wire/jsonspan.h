@@ -66,8 +66,8 @@ int64_t jspan_int(const struct jdoc *d, const struct jnode *n, int64_t absent);
 /*
  * Decoded offset -> raw offset inside a string node (0 <= decoded <= its decoded length), so that a
  * finding in the decoded text becomes a range of the body. A position inside an escape moves to the
- * escape's start. O(raw length) from *hint (a struct jcursor zeroed by the caller and reused for
- * growing offsets).
+ * escape's start. Both offsets count from the string's first byte (add n->start for the body).
+ * O(raw length) from *hint (a struct jcursor zeroed by the caller and reused for growing offsets).
  */
 struct jcursor {
 	uint32_t raw, decoded;

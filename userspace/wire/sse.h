@@ -1,6 +1,8 @@
 /*
  * text/event-stream (WHATWG HTML 9.2): bytes in any cuts -> events, each with the exact raw bytes it
  * came in (comments and blank lines included), so that an event that is not edited leaves unchanged.
+ * Every blank line ends an event, also one without data (comments, stray blank lines: data.ptr is
+ * NULL); the raws of all events together are the stream.
  */
 #ifndef WIRE_SSE_H
 #define WIRE_SSE_H
@@ -22,6 +24,7 @@ struct sse {
 	struct buf pending;  /* bytes of an event that is not complete */
 	struct buf joined;   /* multi-line data */
 	size_t scanned;      /* bytes of pending known to hold no event end */
+	bool begun;          /* the first event is behind us: no BOM any more */
 };
 
 void sse_init(struct sse *s);
