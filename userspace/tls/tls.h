@@ -92,6 +92,7 @@ struct tls_info {
 	const char *group;   /* "x25519"; "" unknown */
 	const char *alpn;    /* "" none */
 	bool resumed;
+	bool client_cert_asked; /* upstream asked for a client certificate */
 };
 void tls_info(const struct tls *t, struct tls_info *out);
 
@@ -101,17 +102,19 @@ void tls_info(const struct tls *t, struct tls_info *out);
 #define HELLO_ALPN_MAX 8
 
 struct hello {
-	struct slice sni;      /* points into the input; len 0: none was sent. Not yet lower-cased */
+	struct slice sni;      /* len 0: none was sent. Not yet lower-cased */
 	struct slice alpn[HELLO_ALPN_MAX];
 	size_t n_alpn;
 	bool tls13;            /* offers 1.3 */
 	bool ech;              /* has an encrypted_client_hello extension (GREASE or real) */
 	bool post_quantum;     /* offers X25519MLKEM768 */
+	char joined[512];      /* what the names point into when records had to be joined */
 };
 
 /*
  * Reads a ClientHello without consuming it (RFC 8446 4.1.2, RFC 6066 3), over several records.
  * in   what has arrived so far, from the first byte of the connection; borrowed
+ * out  filled on 0 only; its names point into `in` or into itself: do not copy it by value
  * 0, -EAGAIN (need more), -EPROTO (not TLS), -EMSGSIZE (over HELLO_MAX), -EINVAL (a name that is not
  * a host name: empty, NUL, control or space characters, over 255 bytes).
  */
