@@ -11,10 +11,13 @@ enum coding { CODING_IDENTITY, CODING_GZIP, CODING_DEFLATE, CODING_BR, CODING_ZS
 enum coding encoding_of(struct slice value);
 
 struct decoder;
+/* 0, -EINVAL (CODING_UNKNOWN), -ENOMEM. */
 int decoder_new(enum coding c, struct decoder **out);
-/* Appends what comes out. 0, -EBADMSG (garbage), -ENOBUFS (over out's cap: a bomb), -ENOMEM. */
+/* Appends what comes out, all of it, however many members or frames follow one another. 0, -EBADMSG
+ * (garbage), -ENOBUFS (over out's cap: a bomb), -ENOMEM. After an error only decoder_free() is left;
+ * `out` may hold what came before. */
 int decoder_feed(struct decoder *d, struct slice in, struct buf *out);
-/* The input ended: -EBADMSG when the coding says there should be more. */
+/* The input ended: 0, also when nothing came; -EBADMSG when the coding says there should be more. */
 int decoder_end(struct decoder *d);
 void decoder_free(struct decoder *d);
 
