@@ -100,9 +100,17 @@ void signer_client_free(struct signer *s)
 	free(container_of(s, struct client, signer));
 }
 
+/* The clock tells requests apart, as this side keeps no state. */
+static struct signer_request control_request(enum signer_type type)
+{
+	return (struct signer_request){ .abi = SIGNER_ABI,
+					.id = (uint32_t)clock_mono_ns(),
+					.type = type };
+}
+
 int signer_add_client(int control_fd, int client_fd, int timeout_ms)
 {
-	struct signer_request q = { .abi = SIGNER_ABI, .type = SIGNER_CLIENT };
+	struct signer_request q = control_request(SIGNER_CLIENT);
 	struct buf none;
 	int r = channel_send(control_fd, &q, sizeof(q), &client_fd, 1);
 
@@ -115,7 +123,7 @@ int signer_add_client(int control_fd, int client_fd, int timeout_ms)
 
 int signer_root(int control_fd, int timeout_ms, struct buf *pem)
 {
-	struct signer_request q = { .abi = SIGNER_ABI, .type = SIGNER_ROOT };
+	struct signer_request q = control_request(SIGNER_ROOT);
 	int r = channel_send(control_fd, &q, sizeof(q), NULL, 0);
 
 	return r < 0 ? r : wait_answer(control_fd, q.id, timeout_ms, SIGNER_ROOT_MAX, pem);
