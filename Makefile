@@ -60,8 +60,7 @@ $(B)/gen/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
 $(B)/gen/%.skel.h: $(B)/gen/%.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name $(subst .,_,$*)_bpf > $@.tmp && mv $@.tmp $@
 
-$(B)/userspace/kern/%.o: | $(SKEL)
-$(B)/tests/bpf/%: | $(SKEL)
+$(filter $(B)/userspace/kern/%,$(OBJ)): | $(SKEL)
 
 $(B)/tests/%: $(B)/tests/%.o $(LIB)
 	$(call say,LD,$@)

@@ -62,15 +62,18 @@ int kern_modes_set(struct kern *k, const struct kern_mode *modes, size_t n);
 
 /* port 0: nothing is redirected, the fail modes decide. */
 int kern_listener_port_set(struct kern *k, uint16_t port);
+/* Also says that the daemon lives: older than 2 s, and the fail modes decide. */
 int kern_heartbeat(struct kern *k, uint64_t now_ns);
+/* UDP to a provider's port 443 is refused where the mode enforces; on when redirecting. */
+int kern_quic_refuse_set(struct kern *k, bool refuse);
 
 /* Descriptors for origin_take() and mark_socket(), to be sent to the worker; owned by k. */
 int kern_origins_fd(const struct kern *k);
 int kern_marks_fd(const struct kern *k);
 
-/* Readable when events wait; kern_events() hands out up to `max`, returns how many or -errno. */
+/* Readable when events wait. Borrowed. */
 int kern_events_fd(const struct kern *k);
-
+/* Hands out all that wait, without blocking; how many, or -errno. */
 int kern_events(struct kern *k, void (*fn)(void *ctx, const struct sp_event *e), void *ctx);
 
 /* Sums over CPUs. */
@@ -84,6 +87,9 @@ extern const char *const kern_counter_names[SP_COUNT_N]; /* "connects", "redirec
 int origin_take(int origins_fd, const struct sp_origin_key *key, struct sp_origin *out);
 /* Marks a socket of ours (listener or upstream, before connect) so that no hook touches it. */
 int mark_socket(int marks_fd, int socket_fd);
+
+/* Mount point of cgroup v2 into out. 0, -ENOENT (none), -errno. */
+int kern_cgroup_root(char *out, size_t size);
 
 /* What this kernel can do, for `sallyport doctor`: one line a feature, with what is lost without. */
 struct kern_feature {

@@ -1,0 +1,5 @@
+/* The BPF objects, built into the binary (build/gen/). One line an OBJECT of programs.def. */
+#include "connect.skel.h"
+#include "exec.skel.h"
+#include "origin.skel.h"
+#include "peername.skel.h"

@@ -1,0 +1,28 @@
+/* What the unprivileged worker may do with the two descriptors it was handed; needs no capability. */
+#include "kern/kern.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+
+int origin_take(int origins_fd, const struct sp_origin_key *key, struct sp_origin *out)
+{
+	struct sp_origin o;
+
+	if (bpf_map_lookup_and_delete_elem(origins_fd, key, &o) < 0) {
+		/* Before 5.14 an LRU map has no lookup-and-delete (ENOTSUPP, 524, is not in errno.h). */
+		if (errno != 524 && errno != EOPNOTSUPP && errno != EINVAL)
+			return -errno;
+		if (bpf_map_lookup_elem(origins_fd, key, &o) < 0)
+			return -errno;
+		(void)bpf_map_delete_elem(origins_fd, key);
+	}
+	*out = o;
+	return 0;
+}
+
+int mark_socket(int marks_fd, int socket_fd)
+{
+	uint32_t ours = 1;
+
+	return bpf_map_update_elem(marks_fd, &socket_fd, &ours, BPF_ANY) < 0 ? -errno : 0;
+}
