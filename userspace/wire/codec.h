@@ -97,7 +97,8 @@ struct codec_ops {
 struct codec {
 	const struct codec_ops *ops;
 	const char *why; /* of the last -EPROTO, -EMSGSIZE: static text, never bytes of the peer */
-	int status;      /* what a server answers then: 400, 405, 414, 417, 431, 501, 505; else 0 */
+	int status;      /* the answer to give then: 400, 405, 414, 417, 431, 501, 505; 502 when a
+			    response was at fault; else 0 */
 };
 
 /* HTTP/1.1 (RFC 9112). h1_requests parses requests (the side toward the application), h1_responses

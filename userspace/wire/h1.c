@@ -14,6 +14,7 @@
 #define EXTRA_MAX 4096U     /* extension bytes of a message */
 #define TRAILERS_MAX 8192U  /* bytes of a trailer section */
 #define INTERIM_MAX 32      /* 1xx heads before the answer */
+#define LINE_OVERDUE (8U << 10) /* bytes of a cut head after which it is read again; divides its max */
 
 enum state {
 	ST_HEAD,
@@ -82,7 +83,7 @@ static int head_give(struct h1 *h, struct http_head *head)
 	int r, state, ended;
 
 	if (interim && ++h->interim > INTERIM_MAX)
-		return h1_refuse(&h->codec, 502, "too many interim responses");
+		return h1_refuse(&h->codec, 400, "too many interim responses");
 	if (h->answer_to_head && !interim && !opaque)
 		head->no_body = true;
 	state = body_state(h, head);
@@ -119,8 +120,8 @@ static int head_feed(struct h1 *h, struct slice in, size_t *used)
 		r = buf_append(&h->kept, slice_sub(in, 0, n));
 		if (r < 0)
 			return r;
-		/* A head ends, and most mistakes show, with a line. */
-		if (!memchr(in.ptr, '\n', n) && before + n < HTTP_HEAD_MAX)
+		/* A head ends, and mistakes show, with a line, or with none where one is overdue. */
+		if (!memchr(in.ptr, '\n', n) && (before + n) / LINE_OVERDUE == before / LINE_OVERDUE)
 			len = -EAGAIN;
 		else
 			len = head_read(h, buf_slice(&h->kept), &head, &room);
@@ -160,7 +161,7 @@ static int data_feed(struct h1 *h, struct slice in, size_t *used)
 
 static int chunk_refuse(struct h1 *h, const char *why)
 {
-	return h1_refuse(&h->codec, h->responses ? 502 : 400, why);
+	return h1_refuse(&h->codec, 400, why);
 }
 
 /* Behind the digits of a chunk size: its line must end, or extensions follow. */
@@ -276,6 +277,16 @@ static int chunk_byte(struct h1 *h, char c)
 	}
 }
 
+/* After an error nothing is read any more. What a server did wrong is for a gateway to answer. */
+static int dead(struct h1 *h, int r)
+{
+	h->state = ST_DEAD;
+	buf_done(&h->kept);
+	if (h->responses && h->codec.status)
+		h->codec.status = 502;
+	return r;
+}
+
 static ssize_t h1_feed(struct codec *c, struct slice in)
 {
 	struct h1 *h = container_of(c, struct h1, codec);
@@ -302,12 +313,7 @@ static ssize_t h1_feed(struct codec *c, struct slice in)
 		}
 		at += used;
 	}
-	if (r < 0) {
-		h->state = ST_DEAD;
-		buf_done(&h->kept);
-		return r;
-	}
-	return (ssize_t)at;
+	return r < 0 ? dead(h, r) : (ssize_t)at;
 }
 
 /* An empty line before a request is no part of one (RFC 9112 2.2). */
@@ -325,10 +331,9 @@ static int h1_eof(struct codec *c)
 	if (h->state == ST_DONE || h->state == ST_OPAQUE ||
 	    (h->state == ST_HEAD && !h->interim && nothing_kept(h)))
 		return 0;
-	if (h->state != ST_DEAD)
-		(void)h1_refuse(c, h->responses ? 502 : 400, "connection closed in mid-message");
-	h->state = ST_DEAD;
-	return -EPROTO;
+	if (h->state == ST_DEAD)
+		return -EPROTO;
+	return dead(h, h1_refuse(c, 400, "connection closed in mid-message"));
 }
 
 static void h1_next(struct codec *c)

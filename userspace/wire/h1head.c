@@ -380,7 +380,7 @@ static int version_read(struct codec *c, const char **p, const char *end, uint8_
 	const char *v = *p;
 
 	if (end - v < 8)
-		return slice_starts(SLICE("HTTP/1."), slice_of(v, MIN((size_t)(end - v), 7U))) ?
+		return slice_starts(SLICE("HTTP/"), slice_of(v, MIN((size_t)(end - v), 5U))) ?
 			       -EAGAIN :
 			       h1_refuse(c, 400, "no HTTP version where one must stand");
 	if (memcmp(v, "HTTP/", 5) != 0)
@@ -482,15 +482,15 @@ static int status_line(struct codec *c, const char **at, const char *end, struct
 		if (p == end)
 			return -EAGAIN;
 		if (i == 0 ? *p != ' ' : !(class_of[(unsigned char)*p] & IS_DIGIT))
-			return h1_refuse(c, 502, "status is not three digits");
+			return h1_refuse(c, 400, "status is not three digits");
 		if (i)
 			h->status = h->status * 10 + (*p - '0');
 	}
 	if (h->status < 100 || h->status > 599)
-		return h1_refuse(c, 502, "status is not from 100 to 599");
+		return h1_refuse(c, 400, "status is not from 100 to 599");
 	/* Some servers leave out the blank with the reason. */
 	if (p < end && *p != ' ' && *p != '\r' && *p != '\n')
-		return h1_refuse(c, 502, "status is not three digits");
+		return h1_refuse(c, 400, "status is not three digits");
 	start = p < end && *p == ' ' ? p + 1 : p;
 	p = value_end(start, end);
 	h->reason = slice_of(start, (size_t)(p - start));
@@ -510,14 +510,14 @@ ssize_t h1_response_read(struct codec *c, struct slice in, struct http_head *out
 	if (r == 0)
 		r = fields_read(c, &p, end, &h, &f);
 	if (r == -EAGAIN && in.len >= HTTP_HEAD_MAX)
-		r = too_long(c, 502, "head is too long");
+		r = too_long(c, 431, "head is too long");
 	if (r == 0)
 		r = framing(c, &h, &f);
 	if (r < 0)
 		return r;
 	h.no_body = h.status < 200 || h.status == 204 || h.status == 304;
 	if (h.no_body && h.status != 304 && (h.chunked || h.content_length > 0))
-		return h1_refuse(c, 502, "a body announced where none can be");
+		return h1_refuse(c, 400, "a body announced where none can be");
 	*out = h;
 	return p - in.ptr;
 }
