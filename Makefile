@@ -33,6 +33,7 @@ SKEL     := $(BPFSRC:bpf/%.bpf.c=$(B)/gen/%.skel.h)
 UNITS    := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/*/*_test.c))
 BPFTESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/bpf/*_test.c))
 TOOLS    := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/fake/*.c tests/bench/*.c))
+FAKELIB  := $(B)/tests/fake/libfake.a
 FUZZERS  := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/fuzz/*_fuzz.c))
 
 all: $(B)/sallyport
@@ -62,9 +63,16 @@ $(B)/gen/%.skel.h: $(B)/gen/%.bpf.o
 
 $(filter $(B)/userspace/kern/%,$(OBJ)): | $(SKEL)
 
+# The fakes and the load generator are several files each: what they share lies in lib/ beside them.
+$(B)/tests/fake/provider $(B)/tests/fake/resolver $(B)/tests/bench/load: $(FAKELIB)
+
 $(B)/tests/%: $(B)/tests/%.o $(LIB)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %/libfake.a,$^) $(LIB) $(LDLIBS)
+
+$(FAKELIB): $(patsubst %.c,$(B)/%.o,$(wildcard tests/fake/lib/*.c))
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
 
 tests: $(UNITS) $(BPFTESTS) $(TOOLS)
 units: $(UNITS)
