@@ -7,6 +7,7 @@
 #define AUDIT_RECORD_H
 
 #include "base/buf.h"
+#include "base/json.h"
 #include "ident/principal.h"
 
 #include <stdint.h>
@@ -70,9 +71,32 @@ struct record {
 	int64_t reserved_microusd, reserved_tokens; /* OPEN: booked if the end never comes */
 };
 
-/* The JSON members of a record without braces, sequence and hashes; one line, valid UTF-8. */
+/*
+ * The JSON members of a record without braces, sequence and hashes; one line, valid UTF-8 without
+ * control, C1 or direction-changing characters whatever the fields hold; empty fields are left out.
+ * 0, -ENOBUFS, -ENOMEM.
+ */
 int record_json(const struct record *r, struct buf *out);
-/* A readable line for people ("sallyport tail"). */
-int record_text(const struct record *r, struct buf *out);
+#define RECORD_JSON_MAX (6 * sizeof(struct record) + 4096)
+
+/* The way back, from a line of the log (jansson). Unknown members are left alone. 0 or -EBADMSG. */
+int record_read(const json_t *line, struct record *out);
+
+/* Mends what came from a process that is not trusted: texts end, counts and choices are in range. */
+void record_sane(struct record *r);
+
+const char *record_kind_name(uint32_t kind);     /* "exchange"; "unknown" out of range */
+const char *record_action_name(uint32_t action); /* "allowed" */
+const char *record_mode_name(uint32_t mode);     /* "observe" */
+
+/*
+ * The readable story for people ("sallyport tail"): a line, and lines below it for what was found and
+ * why it was refused, each ended by '\n'. Local time.
+ */
+struct record_style {
+	bool color; /* escape sequences */
+	bool date;  /* the day before the time */
+};
+int record_text(const struct record *r, struct record_style style, struct buf *out);
 
 #endif

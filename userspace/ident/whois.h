@@ -1,6 +1,12 @@
 /*
  * sp_task -> principal, in the monitor: /proc, cgroupfs, user database; cached by (pid, start time),
  * so that a pid that was given to another process is never believed.
+ *
+ * uid, gid, login uid, cgroup and parents are the kernel's words of the moment of connect(), also when
+ * the process has changed since; /proc adds names, the executable and further ancestors. An executable
+ * that the process took on after the connect (execve) is not believed either.
+ * Paths are those of the caller's mount namespace, which who owns that can arrange: trust a path only
+ * together with a unit or a digest. Container ids in a user's delegated tree: see ident/container.h.
  */
 #ifndef IDENT_WHOIS_H
 #define IDENT_WHOIS_H
@@ -23,8 +29,10 @@ void whois_free(struct whois *w);
 
 /*
  * Never fails: what cannot be read stays empty and `exited` is set when the process was gone (or its
- * pid belongs to another start time): then exe, ancestors and cgroup come from the kernel's record.
- * The executable's digest is computed once per (dev, inode, mtime, size), off a file of at most 1 GiB.
+ * pid belongs to another start time): then exe, ancestors and cgroup come from the kernel's record, and
+ * the digest is of the file at that path if it still is the same inode.
+ * The executable's digest is computed once per (dev, inode, mtime, ctime, size), off a file of at most
+ * 1 GiB: its owner can put an old mtime back, but not the ctime.
  */
 void whois_resolve(struct whois *w, const struct sp_task *task, struct principal *out);
 
