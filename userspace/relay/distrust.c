@@ -1,0 +1,85 @@
+/*
+ * Who does not trust our certificate, by (executable, host): learned from handshakes that the client
+ * broke off. Only a pointer for the rule's on_distrust; an entry lives for a day, so that a fixed
+ * trust store is noticed.
+ */
+#include "relay/worker.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define DISTRUST_PAIRS 1024U /* a power of two */
+#define DISTRUST_TTL_NS (24ULL * 3600 * 1000000000)
+
+struct distrust_table {
+	struct {
+		uint64_t key;
+		uint64_t until_ns;
+	} pair[DISTRUST_PAIRS];
+};
+
+int distrust_init(struct worker *w)
+{
+	w->distrust = calloc(1, sizeof(*w->distrust));
+	return w->distrust ? 0 : -ENOMEM;
+}
+
+void distrust_done(struct worker *w)
+{
+	free(w->distrust);
+	w->distrust = NULL;
+}
+
+static uint64_t mix(uint64_t h, const void *p, size_t len)
+{
+	const unsigned char *c = p;
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ c[i]) * 0x100000001b3U;
+	return h;
+}
+
+static uint64_t pair_key(const struct principal *who, struct slice host)
+{
+	uint64_t h = 0xcbf29ce484222325U;
+
+	h = who->digest_known ? mix(h, who->digest, sizeof(who->digest)) :
+				mix(h, who->exe, strlen(who->exe));
+	h = mix(h, &who->uid, sizeof(who->uid));
+	h = mix(h, host.ptr, host.len);
+	return h ? h : 1;
+}
+
+static size_t pair_slot(uint64_t key)
+{
+	return (size_t)(key ^ key >> 32) & (DISTRUST_PAIRS - 1);
+}
+
+void distrust_learn(struct worker *w, const struct principal *who, struct slice host)
+{
+	uint64_t key = pair_key(who, host);
+	size_t slot = pair_slot(key);
+
+	w->distrust->pair[slot].key = key;
+	w->distrust->pair[slot].until_ns = loop_now_ns(w->loop) + DISTRUST_TTL_NS;
+}
+
+void distrust_forget(struct worker *w, const struct principal *who, struct slice host)
+{
+	uint64_t key = pair_key(who, host);
+	size_t slot = pair_slot(key);
+
+	if (w->distrust->pair[slot].key == key)
+		w->distrust->pair[slot].key = 0;
+}
+
+bool distrust_known(struct worker *w, const struct principal *who, struct slice host)
+{
+	uint64_t key = pair_key(who, host);
+	size_t slot = pair_slot(key);
+
+	return w->distrust->pair[slot].key == key &&
+	       w->distrust->pair[slot].until_ns > loop_now_ns(w->loop);
+}

@@ -1,0 +1,103 @@
+/* Stage "forward": out to the provider, byte for byte but for what was edited. */
+#include "relay/txn.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+/* Headers that no longer tell the truth about an edited body (dialects.md 0.11). */
+static int head_after_edit(struct txn *t)
+{
+	static const char *const stale[] = { "content-md5", "digest", "content-digest", "content-encoding" };
+	struct slice none = { NULL, 0 };
+
+	for (size_t i = 0; i < ARRAY_LEN(stale); i++)
+		(void)http_header_set(&t->head, stale[i], none, &t->arena);
+	return http_head_frame(&t->head, &t->arena, (int64_t)buf_size(&t->edited));
+}
+
+static int head_prepare(struct txn *t)
+{
+	struct slice none = { NULL, 0 };
+	int r = 0;
+
+	if (t->head.expect_continue)
+		(void)http_header_set(&t->head, "expect", none, &t->arena);
+	if (buf_size(&t->edited))
+		r = head_after_edit(t);
+	/* What may have to be edited on the way back has to come readable. */
+	if (r == 0 && t->edit_reply && http_header(&t->head, "accept-encoding").ptr)
+		r = http_header_set(&t->head, "accept-encoding", SLICE("identity"), &t->arena);
+	return r;
+}
+
+int forward_start(struct txn *t)
+{
+	struct conn *c = t->c;
+	struct codec *codec = c->upstream.codec;
+	struct buf *out = &c->upstream.out;
+	struct slice body = buf_size(&t->edited) ? buf_slice(&t->edited) : buf_slice(&t->body);
+	int r;
+
+	if (c->up != UPSTREAM_READY)
+		return -ENOTCONN;
+	r = head_prepare(t);
+	if (r < 0)
+		return r;
+	r = txn_open(t);
+	if (r < 0) {
+		r = txn_fail(t, "record", r);
+		if (r != 0)
+			return r;
+	}
+	h1_expect_head(codec, slice_is(t->head.method, "HEAD"));
+	r = codec->ops->send_head(codec, 0, &t->head, out);
+	if (r == 0 && body.len)
+		r = codec->ops->send_data(codec, 0, body, out);
+	if (r == 0 && !t->too_big)
+		r = codec->ops->send_end(codec, 0, out);
+	if (r < 0)
+		return r;
+	t->forwarded = true;
+	t->bytes_out += body.len;
+	t->sent_ns = loop_now_ns(c->w->loop);
+	conn_timer(c, (uint64_t)c->w->setup.upstream_timeout_s * 1000U);
+	r = http_flush(c, &c->upstream);
+	if (r < 0) {
+		conn_upstream_close(c);
+		t->forwarded = false;
+		return txn_refuse(t, 502, "upstream_unreachable",
+				  "the provider's connection broke while the request was sent");
+	}
+	return 0;
+}
+
+int forward_end(struct txn *t)
+{
+	struct conn *c = t->c;
+	int r = c->upstream.codec ? c->upstream.codec->ops->send_end(c->upstream.codec, 0, &c->upstream.out) :
+				    -EPIPE;
+
+	return r == 0 ? http_flush(c, &c->upstream) : r;
+}
+
+int request_forward(struct txn *t)
+{
+	struct conn *c = t->c;
+
+	if (c->up == UPSTREAM_READY)
+		return forward_start(t);
+	if (c->upstream_error[0]) {
+		char why[sizeof(c->upstream_error)];
+
+		memcpy(why, c->upstream_error, sizeof(why));
+		/* The next request tries again, but for a certificate: that is asked for once a connection. */
+		if (!c->upstream_untrusted)
+			c->upstream_error[0] = '\0';
+		return txn_refuse(t, 502, "upstream_unreachable", "%s", why);
+	}
+	if (c->up == UPSTREAM_NONE)
+		conn_upstream_open(c);
+	return c->up == UPSTREAM_READY || c->state == CONN_DEAD || !c->txn ? TXN_ANSWERED : -EAGAIN;
+}

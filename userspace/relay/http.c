@@ -1,0 +1,432 @@
+/*
+ * The pump: plain bytes between TLS and codecs on both sides, back-pressure between them, and what
+ * happens between two transactions. Nothing here knows what a request means.
+ *
+ * Level-triggered and lazy: interest in reading stays registered while a side is paused and is taken
+ * back only when the kernel reports bytes nobody wants yet, which for a well-behaved client is never.
+ */
+#include "relay/conn.h"
+
+#include "base/log.h"
+#include "relay/txn.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define IDLE_MS (600U * 1000)      /* keep-alive without a request */
+#define REQUEST_MS (120U * 1000)   /* a request that has begun must go on */
+
+static void interest(struct conn *c, struct side *s)
+{
+	if (s->watch.fd >= 0)
+		(void)loop_watch(c->w->loop, &s->watch,
+				 (s->paused || s->eof ? 0 : (uint32_t)EPOLLIN) |
+					 (s->blocked ? (uint32_t)EPOLLOUT : 0));
+}
+
+int http_flush(struct conn *c, struct side *s)
+{
+	bool was_blocked = s->blocked;
+
+	s->blocked = false;
+	while (s->tls && buf_size(&s->out)) {
+		ssize_t n = tls_write(s->tls, buf_slice(&s->out));
+
+		if (n == TLS_WANT_READ || n == TLS_WANT_WRITE) {
+			s->blocked = true;
+			break;
+		}
+		if (n <= 0)
+			return n < 0 ? (int)n : -EPIPE;
+		buf_consume(&s->out, (size_t)n);
+	}
+	if (s->blocked != was_blocked)
+		interest(c, s);
+	return 0;
+}
+
+/*
+ * Bytes into a codec; what it does not take waits in s->in. -ECANCELED: a callback closed the side
+ * (refused, cut, broken), which takes effect only here, when nothing runs on it any more.
+ */
+static int side_feed(struct side *s, struct slice in)
+{
+	bool waiting = buf_size(&s->in) > 0;
+	ssize_t n;
+	int r = waiting ? buf_append(&s->in, in) : 0;
+
+	if (r < 0 || (!waiting && !in.len))
+		return r;
+	s->feeding = true;
+	n = s->codec->ops->feed(s->codec, waiting ? buf_slice(&s->in) : in);
+	s->feeding = false;
+	if (s->closed) {
+		side_release(s);
+		return -ECANCELED;
+	}
+	if (n < 0)
+		return (int)n;
+	if (!waiting)
+		return buf_append(&s->in, slice_from(in, (size_t)n));
+	buf_consume(&s->in, (size_t)n);
+	return 0;
+}
+
+/* ---- requests ---- */
+
+static int on_request_head(void *ctx, uint32_t stream, struct http_head *h)
+{
+	struct conn *c = ctx;
+	int r;
+
+	(void)stream;
+	if (c->txn)
+		return -EPROTO;
+	r = txn_new(c, &c->txn);
+	if (r == 0)
+		r = http_head_copy(h, &c->txn->arena, &c->txn->head);
+	if (r < 0)
+		return r;
+	if (h->expect_continue) {
+		/* The body is read here before it is sent on, so it is we who ask for it. */
+		r = buf_append(&c->client.out, SLICE("HTTP/1.1 100 Continue\r\n\r\n"));
+		if (r == 0)
+			r = http_flush(c, &c->client);
+	}
+	return r;
+}
+
+static int on_request_data(void *ctx, uint32_t stream, struct slice d)
+{
+	struct conn *c = ctx;
+
+	(void)stream;
+	return txn_body(c->txn, d);
+}
+
+static int on_request_end(void *ctx, uint32_t stream)
+{
+	struct conn *c = ctx;
+
+	(void)stream;
+	c->txn->complete = true;
+	return 0;
+}
+
+const struct codec_events http_request_events = { on_request_head, on_request_data, on_request_end };
+
+/* Not HTTP as we accept it: say so once and close. */
+static void bad_request(struct conn *c, const char *why)
+{
+	int status = c->client.codec->status ? c->client.codec->status : 400;
+
+	if (c->txn) {
+		c->txn->complete = true;
+		c->txn->head.keep_alive = false;
+		(void)txn_refuse(c->txn, status, "malformed_request", "malformed HTTP: %s", why);
+		return;
+	}
+	conn_record(c, RECORD_REFUSED, why ? why : "malformed HTTP", 0, 0);
+	(void)buf_printf(&c->client.out,
+			 "HTTP/1.1 %d Bad Request\r\nContent-Type: application/json\r\n"
+			 "Connection: close\r\nContent-Length: %zu\r\n\r\n"
+			 "{\"error\":{\"message\":\"sallyport: malformed HTTP: %s\"}}",
+			 status, strlen(why ? why : "") + 47, why ? why : "");
+	(void)http_flush(c, &c->client);
+	tls_shutdown(c->client.tls);
+	conn_free(c);
+}
+
+static void client_feed(struct conn *c, struct slice in)
+{
+	int r = side_feed(&c->client, in);
+
+	if (c->state == CONN_DEAD || r == -ECANCELED)
+		return;
+	if (r == -EPROTO || r == -EMSGSIZE || r == -ENOBUFS) {
+		bad_request(c, c->client.codec->why ? c->client.codec->why : "not accepted");
+		return;
+	}
+	if (r < 0) {
+		conn_free(c);
+		return;
+	}
+	if (!c->txn || !c->txn->complete)
+		return;
+	if (c->txn->refused && !c->txn->forwarded)
+		txn_finish(c->txn);
+	else if (c->txn->too_big)
+		(void)forward_end(c->txn);
+	else if (!c->txn->stage)
+		(void)txn_step(c->txn);
+}
+
+/* The client will send no more. A request under way still gets its answer. */
+static void client_ended(struct conn *c, ssize_t n)
+{
+	c->client.eof = true;
+	if (!c->any_request && tls_client_distrusts(c->client.tls, n == -ECONNRESET)) {
+		metric_add(c->w->metrics, distrusted, 1);
+		distrust_learn(c->w, &c->caller->who, slice_str(c->host));
+		conn_record(c, RECORD_REFUSED, "the client does not trust our CA: it left after the handshake",
+			    0, 0);
+	}
+	if (!c->txn || !c->txn->complete || n == -ECONNRESET)
+		conn_free(c);
+	else
+		interest(c, &c->client);
+}
+
+static void client_read(struct conn *c)
+{
+	while (c->state == CONN_HTTP && !c->client.paused && !c->client.eof) {
+		ssize_t n = tls_read(c->client.tls, c->w->scratch, WORKER_SCRATCH);
+
+		if (n == TLS_WANT_READ || n == TLS_WANT_WRITE)
+			return;
+		if (n <= 0) {
+			client_ended(c, n);
+			return;
+		}
+		c->any_request = true;
+		if (!c->txn)
+			conn_timer(c, REQUEST_MS);
+		client_feed(c, slice_of(c->w->scratch, (size_t)n));
+		if (c->state == CONN_HTTP && c->txn && c->txn->complete)
+			c->client.paused = true;
+		if (c->state != CONN_HTTP || !tls_pending(c->client.tls))
+			return;
+	}
+}
+
+/* Between transactions: bytes of the next request may be waiting already. Runs from the event
+ * handlers only, so that a client that pipelines a thousand requests cannot deepen the stack. */
+static void resume(struct conn *c)
+{
+	while (c->state == CONN_HTTP && c->resume) {
+		c->resume = false;
+		c->client.paused = false;
+		if (buf_size(&c->client.in))
+			client_feed(c, (struct slice){ "", 0 });
+		if (c->state == CONN_HTTP && !c->txn && tls_pending(c->client.tls))
+			client_read(c);
+		if (c->state == CONN_HTTP && c->txn && c->txn->complete)
+			c->client.paused = true;
+	}
+	if (c->state == CONN_HTTP && !c->client.paused && !(c->client.watch.events & EPOLLIN))
+		interest(c, &c->client);
+}
+
+void http_idle(struct conn *c)
+{
+	bool more = c->keep_alive && !c->client.eof && !c->w->stopping;
+
+	if (c->up == UPSTREAM_READY && (!c->upstream_keep || !h1_idle(c->upstream.codec)))
+		conn_upstream_close(c);
+	if (!more) {
+		if (http_flush(c, &c->client) == 0 && c->client.blocked) {
+			c->closing = true;
+			conn_timer(c, REQUEST_MS);
+			return;
+		}
+		tls_shutdown(c->client.tls);
+		conn_free(c);
+		return;
+	}
+	c->client.codec->ops->next(c->client.codec);
+	if (c->up == UPSTREAM_READY)
+		c->upstream.codec->ops->next(c->upstream.codec);
+	buf_trim(&c->client.in);
+	buf_trim(&c->client.out);
+	buf_trim(&c->upstream.in);
+	buf_trim(&c->upstream.out);
+	c->resume = true;
+	conn_timer(c, IDLE_MS);
+}
+
+void http_start(struct conn *c)
+{
+	c->state = CONN_HTTP;
+	c->client.paused = false;
+	conn_timer(c, IDLE_MS);
+	interest(c, &c->client);
+	client_read(c);
+	resume(c);
+}
+
+void http_client_event(struct conn *c, uint32_t events)
+{
+	if ((events & EPOLLOUT) && c->client.blocked && http_flush(c, &c->client) < 0) {
+		conn_free(c);
+		return;
+	}
+	if (c->closing) {
+		if (!c->client.blocked) {
+			tls_shutdown(c->client.tls);
+			conn_free(c);
+		}
+		return;
+	}
+	if (c->upstream.paused && buf_size(&c->client.out) < OUT_HIGH / 2) {
+		c->upstream.paused = false;
+		interest(c, &c->upstream);
+		http_upstream_event(c, EPOLLIN);
+		if (c->state != CONN_HTTP)
+			return;
+	}
+	if (events & EPOLLERR) {
+		conn_free(c);
+		return;
+	}
+	if (events & (EPOLLIN | EPOLLHUP)) {
+		if (c->client.paused)
+			interest(c, &c->client);
+		else
+			client_read(c);
+	}
+	resume(c);
+}
+
+/* ---- replies ---- */
+
+static int on_reply_head(void *ctx, uint32_t stream, struct http_head *h)
+{
+	struct conn *c = ctx;
+
+	(void)stream;
+	if (!c->txn || !c->txn->forwarded)
+		return -EPROTO;
+	return reply_on_head(c->txn, h);
+}
+
+static int on_reply_data(void *ctx, uint32_t stream, struct slice d)
+{
+	struct conn *c = ctx;
+
+	(void)stream;
+	return c->txn ? reply_on_data(c->txn, d) : -EPROTO;
+}
+
+static int on_reply_end(void *ctx, uint32_t stream)
+{
+	struct conn *c = ctx;
+
+	(void)stream;
+	return c->txn ? reply_on_end(c->txn) : -EPROTO;
+}
+
+const struct codec_events http_reply_events = { on_reply_head, on_reply_data, on_reply_end };
+
+static void upstream_trouble(struct conn *c, const char *why)
+{
+	struct txn *t = c->txn;
+
+	if (t && t->forwarded && !t->finished) {
+		reply_broken(t, why);
+		return;
+	}
+	/* Between two requests the provider may close as it likes. */
+	conn_upstream_close(c);
+}
+
+/* After bytes of the reply were taken: on to the client, and finish what is complete. */
+static void reply_pump(struct conn *c)
+{
+	if (http_flush(c, &c->client) < 0) {
+		conn_free(c);
+		return;
+	}
+	if (buf_size(&c->client.out) > OUT_HIGH && !c->upstream.paused && c->up == UPSTREAM_READY) {
+		c->upstream.paused = true;
+		interest(c, &c->upstream);
+	}
+	if (c->txn && c->txn->reply_done)
+		txn_finish(c->txn);
+}
+
+static void upstream_read(struct conn *c)
+{
+	while (c->state == CONN_HTTP && c->up == UPSTREAM_READY && !c->upstream.paused) {
+		ssize_t n = tls_read(c->upstream.tls, c->w->scratch, WORKER_SCRATCH);
+		int r;
+
+		if (n == TLS_WANT_READ || n == TLS_WANT_WRITE)
+			return;
+		if (n <= 0) {
+			c->upstream_keep = false;
+			r = n == 0 ? c->upstream.codec->ops->eof(c->upstream.codec) : -ECONNRESET;
+			if (r == 0 && c->txn && c->txn->reply_done)
+				reply_pump(c);
+			else
+				upstream_trouble(c, n == 0 ? "the provider closed the connection early" :
+							     "the provider reset the connection");
+			return;
+		}
+		if (c->txn && c->txn->forwarded)
+			conn_timer(c, (uint64_t)c->w->setup.upstream_timeout_s * 1000U);
+		r = side_feed(&c->upstream, slice_of(c->w->scratch, (size_t)n));
+		if (c->state != CONN_HTTP || c->up != UPSTREAM_READY)
+			return;
+		if (r < 0) {
+			upstream_trouble(c, r == -EPROTO && c->upstream.codec->why ?
+						    c->upstream.codec->why :
+						    strerror(-r));
+			return;
+		}
+		reply_pump(c);
+		if (c->state != CONN_HTTP || c->up != UPSTREAM_READY || !tls_pending(c->upstream.tls))
+			return;
+	}
+}
+
+void http_upstream_event(struct conn *c, uint32_t events)
+{
+	if ((events & EPOLLOUT) && c->upstream.blocked && http_flush(c, &c->upstream) < 0) {
+		upstream_trouble(c, "the provider reset the connection");
+		resume(c);
+		return;
+	}
+	if (c->txn && c->txn->too_big && c->client.paused && !c->txn->complete &&
+	    buf_size(&c->upstream.out) < OUT_HIGH / 2) {
+		c->client.paused = false;
+		interest(c, &c->client);
+	}
+	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+		if (c->upstream.paused)
+			interest(c, &c->upstream);
+		else
+			upstream_read(c);
+	}
+	resume(c);
+}
+
+void http_upstream_ready(struct conn *c)
+{
+	c->upstream_keep = true;
+	if (c->state == CONN_UPSTREAM) {
+		conn_client_shake(c);
+		return;
+	}
+	if (c->state == CONN_HTTP && c->txn) {
+		(void)txn_step(c->txn);
+		resume(c);
+	}
+}
+
+void http_timeout(struct conn *c)
+{
+	struct txn *t = c->txn;
+
+	if (c->up == UPSTREAM_CONNECT || c->up == UPSTREAM_TLS) {
+		conn_upstream_failed(c, "the provider did not answer in time");
+		return;
+	}
+	if (t && t->forwarded && t->complete) {
+		reply_broken(t, "the provider stalled");
+		resume(c);
+		return;
+	}
+	if (c->client.tls && !t)
+		tls_shutdown(c->client.tls);
+	conn_free(c);
+}

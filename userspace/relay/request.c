@@ -1,0 +1,68 @@
+/* Stage "read": what the request asks for, decoded and read by its dialect. */
+#include "relay/txn.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+/* Decodes a body that came with a content coding; t->text is what inspection reads. */
+static int body_decode(struct txn *t)
+{
+	struct slice value = http_header(&t->head, "content-encoding");
+	enum coding coding = value.ptr ? encoding_of(value) : CODING_IDENTITY;
+	struct decoder *d = NULL;
+	int r;
+
+	t->text = buf_slice(&t->body);
+	if (coding == CODING_IDENTITY || !t->text.len)
+		return 0;
+	if (coding == CODING_UNKNOWN)
+		return -EPROTONOSUPPORT;
+	r = decoder_new(coding, &d);
+	if (r == 0)
+		r = decoder_feed(d, t->text, &t->plain);
+	if (r == 0)
+		r = decoder_end(d);
+	decoder_free(d);
+	if (r == 0)
+		t->text = buf_slice(&t->plain);
+	return r;
+}
+
+/*
+ * One connection, one host: what the certificate and the policy were chosen for. A request for
+ * another (fronting, coalescing) is sent back with 421 (RFC 9110 15.5.20), not re-routed.
+ */
+static bool misdirected(const struct txn *t)
+{
+	struct slice a = t->head.authority;
+
+	return a.len && !slice_ieq(a, slice_str(t->c->host));
+}
+
+int request_read(struct txn *t)
+{
+	struct conn *c = t->c;
+	int r;
+
+	endpoint_find(&c->match, t->head.method, t->head.target, &t->endpoint);
+	t->dialect = dialect_find(t->endpoint.dialect);
+	if (misdirected(t)) {
+		if (t->decision.mode == SP_MODE_ENFORCE)
+			return txn_refuse(t, 421, "misdirected_request",
+					  "the Host header names another server than the TLS connection");
+		(void)snprintf(t->reason, sizeof(t->reason), "Host header differs from the server name");
+	}
+	if (t->head.upgrade)
+		return txn_refuse(t, 426, "upgrade_required",
+				  "WebSocket is not inspected here; use HTTP requests");
+	r = body_decode(t);
+	if (r < 0) {
+		t->text = buf_slice(&t->body);
+		r = txn_fail(t, "decode", r);
+		if (r != 0)
+			return r;
+	}
+	r = dialect_read_request(t->dialect, t->text, t->endpoint.model, &t->arena, &t->message);
+	t->model_asked = t->message.model;
+	return r;
+}
