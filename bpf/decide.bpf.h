@@ -99,6 +99,18 @@ static __always_inline bool heartbeat_fresh(const struct sp_config *c)
 	return c->listener_port && c->heartbeat_ns + c->heartbeat_stale_ns > bpf_ktime_get_ns();
 }
 
+/* True at most every 10 s for a socket. */
+static __always_inline bool tell_once(struct bpf_sock *sk)
+{
+	__u64 *at = bpf_sk_storage_get(&sp_told, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	__u64 now = bpf_ktime_get_ns();
+
+	if (!at || (*at && now - *at < 10 * SECOND_NS))
+		return false;
+	*at = now;
+	return true;
+}
+
 static __always_inline void event_fill(struct sp_event *e, __u32 kind, __u32 verdict,
 				       const void *addr, __u32 port)
 {

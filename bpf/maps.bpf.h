@@ -33,8 +33,28 @@ struct exec_seen {
 /* Too big for the 512 bytes of a BPF stack; a CPU has one a hook. */
 #define SCRATCH_PACKET 4096 /* power of two: offsets are masked with it */
 #define SCRATCH_NAME 256    /* a DNS name is at most 253 characters (RFC 1035 2.3.4) */
+/*
+ * A parser's position lives in memory, not in registers: the verifier then sees the same state in
+ * every round of a loop and stops after one, instead of following each value it could have.
+ */
+struct cursor {
+	volatile __u32 off;   /* next byte */
+	volatile __u32 left;  /* bytes of the label, or extensions */
+	volatile __u32 n;     /* characters of the name so far */
+	volatile __u32 after; /* behind the first pointer; 0 none yet */
+	volatile __u32 low;   /* a pointer must go below */
+	volatile __u32 pad;
+};
+
+/* One DNS record; data is an offset. */
+struct record {
+	__u32 type, ttl, data, len;
+};
+
 struct scratch {
 	__u64 token; /* changed when another packet took the scratch under us: do not believe it */
+	struct cursor at;
+	struct record record;
 	__u32 name_len;
 	__u32 len; /* bytes in packet */
 	__u8 addr[16];

@@ -12,15 +12,16 @@
 
 #include <linux/types.h>
 
-#define NAMES_CLASSES 39 /* anything else, a-z, 0-9, '-', '.' */
+#define NAMES_CLASSES 40 /* anything else, a-z, 0-9, '-', '.', '_' */
 #define NAMES_OTHER 0
 #define NAMES_HYPHEN 37
 #define NAMES_DOT 38
+#define NAMES_UNDERSCORE 39
 #define NAMES_START 1
 #define NAMES_STATES_MAX 65535
 
 struct names_row {
-	__u16 next[NAMES_CLASSES + 1];
+	__u16 next[NAMES_CLASSES];
 	__u32 provider;
 	__u32 pad;
 };
@@ -38,7 +39,11 @@ static const __u8 names_class[256] __attribute__((unused)) = {
 	['V'] = 22, ['W'] = 23, ['X'] = 24, ['Y'] = 25, ['Z'] = 26,
 	['0'] = 27, ['1'] = 28, ['2'] = 29, ['3'] = 30, ['4'] = 31, ['5'] = 32, ['6'] = 33,
 	['7'] = 34, ['8'] = 35, ['9'] = 36,
-	['-'] = NAMES_HYPHEN, ['.'] = NAMES_DOT,
+	['-'] = NAMES_HYPHEN, ['.'] = NAMES_DOT, ['_'] = NAMES_UNDERSCORE,
 };
+
+/* The character a class stands for. */
+static const char names_text[64] __attribute__((unused)) =
+	"?abcdefghijklmnopqrstuvwxyz0123456789-._";
 
 #endif

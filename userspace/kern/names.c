@@ -74,7 +74,7 @@ static int places_push(struct build *b, struct place p)
 
 static bool is_wild_class(unsigned cls)
 {
-	return cls != NAMES_OTHER && cls != NAMES_DOT;
+	return cls != NAMES_OTHER && cls != NAMES_DOT && cls != NAMES_UNDERSCORE;
 }
 
 /* Where place p goes on a character of class cls: up to two places. */
