@@ -51,6 +51,14 @@ int dlp_type_find(const struct dlp *d, const char *name);      /* -1: no such ty
 int dlp_scan(const struct dlp *d, struct dlp_scratch *s, struct slice text, struct slice key,
 	     uint32_t part, struct findings *out);
 
+/*
+ * The same with the actions of a policy, by type: an overlap goes to the type with the strictest
+ * action (then to the better evidence), and DLP_OFF types are not looked for. window.c finds exactly
+ * what this finds. dlp_scan() is this with every action equal.
+ */
+int dlp_scan_for(const struct dlp *d, struct dlp_scratch *s, const uint8_t *action,
+		 struct slice text, struct slice key, uint32_t part, struct findings *out);
+
 /* The replacement that stands for a finding: "[CREDIT_CARD]"; the same for the same type always, so
  * that provider prompt caches survive. Never matches any detector itself. */
 struct slice dlp_mask(const struct dlp *d, uint16_t type);
