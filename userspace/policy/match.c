@@ -1,0 +1,430 @@
+/* Patterns and selectors against facts: the hot path of every request. No allocation, no clock. */
+#include "base/text.h"
+#include "policy/rules.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+static const struct {
+	const char *name;
+	bool who;
+} fields[FIELD_N] = {
+	[FIELD_PROVIDER] = { "provider", false },
+	[FIELD_UID] = { "uid", true },
+	[FIELD_GID] = { "gid", true },
+	[FIELD_ENDPOINT] = { "endpoint", false },
+	[FIELD_USER] = { "user", true },
+	[FIELD_LOGIN_USER] = { "login_user", true },
+	[FIELD_GROUP] = { "group", true },
+	[FIELD_CONTAINER] = { "container", true },
+	[FIELD_POD] = { "pod", true },
+	[FIELD_EXE] = { "exe", true },
+	[FIELD_UNIT] = { "unit", true },
+	[FIELD_SLICE] = { "slice", true },
+	[FIELD_HOST] = { "host", false },
+	[FIELD_MODEL] = { "model", false },
+	[FIELD_ANCESTOR] = { "ancestor", true },
+};
+
+const char *field_name(enum field f)
+{
+	return fields[f].name;
+}
+
+bool field_is_who(enum field f)
+{
+	return fields[f].who;
+}
+
+static uint64_t word_head(const char *s, size_t len)
+{
+	uint64_t head = 0;
+
+	memcpy(&head, s, MIN(len, sizeof(head)));
+	return head;
+}
+
+static struct word word_of(const char *s, size_t len)
+{
+	return (struct word){ s, (uint32_t)len, len ? word_head(s, len) : 0 };
+}
+
+/* ---- patterns ---- */
+
+static const char *digest_compile(const char *hex, struct pattern *out)
+{
+	if (text_unhex(slice_str(hex), out->digest, DIGEST_LEN) != DIGEST_LEN)
+		return "needs 64 hex digits after sha256: (sha256sum FILE prints them)";
+	out->kind = PATTERN_DIGEST;
+	return NULL;
+}
+
+static char *last_at(char *s)
+{
+	char *found = NULL;
+
+	while ((s = strstr(s, "@sha256:")))
+		found = s++;
+	return found;
+}
+
+/* Kernel scopes rest on this: a pattern names units or cgroup paths, never "all there are". */
+static const char *unit_check(enum field f, const char *text)
+{
+	static const char *const suffixes[] = { ".service", ".scope", ".slice",
+						".mount",   ".swap",  ".socket" };
+	struct slice s = slice_str(text);
+
+	if (f == FIELD_SLICE)
+		return slice_ends(s, SLICE(".slice")) ? NULL : "a slice ends in .slice";
+	if (strchr(text, '/'))
+		return text[0] == '/' && text[1] ? NULL
+						 : "a cgroup path begins with / (as in "
+						   "/system.slice/billing.service)";
+	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++)
+		if (slice_ends(s, slice_str(suffixes[i])))
+			return NULL;
+	return "needs a unit's whole name (billing.service, app-*.scope) or a cgroup path that "
+	       "begins with /";
+}
+
+const char *pattern_compile(enum field f, const char *written, char *lowered, struct pattern *out)
+{
+	const char *star = strpbrk(lowered, "*?"), *wrong = NULL;
+	char *at = f == FIELD_EXE ? last_at(lowered) : NULL;
+	size_t len = strlen(lowered);
+
+	*out = (struct pattern){ .text = lowered, .written = written, .len = (uint32_t)len };
+	if (len == 0)
+		return "is empty and would match nothing; remove it";
+	if (f == FIELD_EXE && slice_starts(slice_str(lowered), SLICE("sha256:")))
+		return digest_compile(lowered + strlen("sha256:"), out);
+	if (at) {
+		wrong = digest_compile(at + strlen("@sha256:"), out);
+		out->path = true;
+		*at = '\0';
+	} else if (!star)
+		out->kind = PATTERN_LITERAL;
+	else if (star == lowered + len - 1 && *star == '*')
+		out->kind = PATTERN_PREFIX;
+	else
+		out->kind = PATTERN_GLOB;
+	if (out->kind == PATTERN_PREFIX)
+		out->len--;
+	out->head = word_head(lowered, out->len);
+	if ((f == FIELD_EXE || f == FIELD_ANCESTOR) && lowered[0] != '/' && lowered[0] != '*')
+		wrong = "is no absolute path; begin it with / or *";
+	if (f == FIELD_UNIT || f == FIELD_SLICE)
+		wrong = unit_check(f, lowered);
+	return wrong;
+}
+
+static bool text_fits(const struct pattern *p, const struct word *w)
+{
+	switch (p->kind) {
+	case PATTERN_LITERAL:
+		return p->len == w->len && p->head == w->head &&
+		       (p->len <= sizeof(p->head) ||
+			memcmp(p->text + sizeof(p->head), w->ptr + sizeof(p->head),
+			       p->len - sizeof(p->head)) == 0);
+	case PATTERN_PREFIX:
+		return w->len >= p->len && memcmp(p->text, w->ptr, p->len) == 0;
+	default:
+		return text_glob(p->text, slice_of(w->ptr, w->len));
+	}
+}
+
+/* ---- the view ---- */
+
+void view_init(struct view *v, const struct facts *f, bool connect)
+{
+	v->f = f;
+	v->connect = connect;
+	v->ready = 0;
+	v->parts_ready = false;
+	v->n_parts = 0;
+}
+
+static struct slice model_lower(struct view *v)
+{
+	size_t n = MIN(v->f->model.len, sizeof(v->model));
+
+	for (size_t i = 0; i < n; i++)
+		v->model[i] = (char)tolower((unsigned char)v->f->model.ptr[i]);
+	return slice_of(v->model, n);
+}
+
+static struct slice field_text(struct view *v, enum field f)
+{
+	const struct principal *who = v->f->who;
+
+	switch (f) {
+	case FIELD_PROVIDER:
+		return slice_str(v->f->provider);
+	case FIELD_ENDPOINT:
+		return slice_str(v->f->endpoint);
+	case FIELD_HOST:
+		return v->f->host;
+	case FIELD_MODEL:
+		return model_lower(v);
+	case FIELD_USER:
+		return slice_str(who->user);
+	case FIELD_LOGIN_USER:
+		return slice_str(who->login_user);
+	case FIELD_GROUP:
+		return slice_str(who->group);
+	case FIELD_EXE:
+		return slice_str(who->exe);
+	case FIELD_UNIT:
+		return slice_str(who->unit);
+	case FIELD_SLICE:
+		return slice_str(who->slice);
+	case FIELD_CONTAINER:
+		return slice_str(who->container);
+	case FIELD_POD:
+		return slice_str(who->pod);
+	default:
+		return (struct slice){ "", 0 };
+	}
+}
+
+static const struct word *view_word(struct view *v, enum field f)
+{
+	if (!(v->ready & 1U << f)) {
+		struct slice s = field_text(v, f);
+
+		v->word[f] = word_of(s.ptr, s.len);
+		v->ready |= 1U << f;
+	}
+	return &v->word[f];
+}
+
+static void view_parts(struct view *v)
+{
+	const char *s = v->f->who->cgroup;
+
+	v->parts_ready = true;
+	while (v->n_parts < VIEW_PARTS) {
+		size_t len;
+
+		while (*s == '/')
+			s++;
+		len = strcspn(s, "/");
+		if (!len)
+			break;
+		v->part[v->n_parts++] = word_of(s, len);
+		s += len;
+	}
+}
+
+/* ---- members ---- */
+
+static bool exe_fits(const struct pattern *p, struct view *v)
+{
+	const struct principal *who = v->f->who;
+
+	if (p->kind != PATTERN_DIGEST)
+		return who->exe[0] && text_fits(p, view_word(v, FIELD_EXE));
+	if (!who->digest_known || memcmp(p->digest, who->digest, DIGEST_LEN) != 0)
+		return false;
+	return !p->path || text_glob(p->text, slice_str(who->exe));
+}
+
+static bool ancestor_fits(const struct pattern *p, const struct principal *who)
+{
+	size_t n = MIN((size_t)who->n_ancestors, (size_t)PRINCIPAL_ANCESTORS);
+
+	for (size_t i = 0; i < n; i++) {
+		struct word w = word_of(who->ancestor[i].exe, strlen(who->ancestor[i].exe));
+
+		if (w.len && text_fits(p, &w))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A unit selects what runs in it and below it: the kernel walks a cgroup's ancestors, and both must
+ * agree. A pattern with '/' is tried on every leading part of the cgroup path, one without on every
+ * component.
+ */
+static bool unit_fits(const struct pattern *p, enum field f, struct view *v)
+{
+	const struct word *own = view_word(v, f);
+
+	if (!v->parts_ready)
+		view_parts(v);
+	if (p->text[0] == '/') {
+		const char *path = v->f->who->cgroup;
+
+		for (size_t i = 0; i < v->n_parts; i++) {
+			size_t from = *path == '/' ? 0 : 1; /* paths may come without the first '/' */
+			const char *end = v->part[i].ptr + v->part[i].len;
+			struct word w = word_of(path, (size_t)(end - path));
+			struct pattern rest = *p;
+
+			rest.text += from;
+			rest.len -= (uint32_t)from;
+			rest.head = word_head(rest.text, rest.len);
+			if (text_fits(&rest, &w))
+				return true;
+		}
+		return false;
+	}
+	if (own->len && text_fits(p, own))
+		return true;
+	for (size_t i = 0; i < v->n_parts; i++)
+		if (text_fits(p, &v->part[i]))
+			return true;
+	return false;
+}
+
+static bool number_fits(const struct member *m, uint64_t number)
+{
+	for (uint32_t i = 0; i < m->n; i++)
+		if (m->patterns[i].head == number)
+			return true;
+	return false;
+}
+
+static bool word_fits(const struct member *m, const struct word *w)
+{
+	if (!w->len) /* not known: not even "*" matches */
+		return false;
+	for (uint32_t i = 0; i < m->n; i++)
+		if (text_fits(&m->patterns[i], w))
+			return true;
+	return false;
+}
+
+static bool pattern_fits(const struct pattern *p, enum field f, struct view *v)
+{
+	switch (f) {
+	case FIELD_EXE:
+		return exe_fits(p, v);
+	case FIELD_ANCESTOR:
+		return ancestor_fits(p, v->f->who);
+	default:
+		return unit_fits(p, f, v);
+	}
+}
+
+static enum fit member_fit(const struct member *m, struct view *v)
+{
+	enum field f = (enum field)m->field;
+	const struct word *w;
+
+	switch (f) {
+	case FIELD_UID:
+		return number_fits(m, v->f->who->uid) ? FIT_YES : FIT_NO;
+	case FIELD_GID:
+		return number_fits(m, v->f->who->gid) ? FIT_YES : FIT_NO;
+	case FIELD_ENDPOINT:
+	case FIELD_MODEL:
+		if (v->connect)
+			return FIT_MAYBE;
+		return word_fits(m, view_word(v, f)) ? FIT_YES : FIT_NO;
+	case FIELD_PROVIDER:
+	case FIELD_HOST:
+		w = view_word(v, f);
+		if (!w->len && v->connect)
+			return FIT_MAYBE;
+		return word_fits(m, w) ? FIT_YES : FIT_NO;
+	case FIELD_EXE:
+	case FIELD_ANCESTOR:
+	case FIELD_UNIT:
+	case FIELD_SLICE:
+		for (uint32_t i = 0; i < m->n; i++)
+			if (pattern_fits(&m->patterns[i], f, v))
+				return FIT_YES;
+		return FIT_NO;
+	default:
+		return word_fits(m, view_word(v, f)) ? FIT_YES : FIT_NO;
+	}
+}
+
+enum fit selector_fit(const struct selector *s, struct view *v, size_t *failed)
+{
+	enum fit all = FIT_YES;
+
+	for (uint32_t i = 0; i < s->n; i++) {
+		enum fit one = member_fit(&s->members[i], v);
+
+		if (one == FIT_NO) {
+			if (failed)
+				*failed = i;
+			return FIT_NO;
+		}
+		all = MIN(all, one);
+	}
+	return all;
+}
+
+const struct member *selector_member(const struct selector *s, enum field f)
+{
+	for (uint32_t i = 0; i < s->n; i++)
+		if (s->members[i].field == f)
+			return &s->members[i];
+	return NULL;
+}
+
+const char *view_text(struct view *v, enum field f, char *out, size_t size)
+{
+	const struct principal *who = v->f->who;
+	struct slice s = field_text(v, f);
+
+	if (f == FIELD_UID || f == FIELD_GID)
+		(void)snprintf(out, size, "%u", f == FIELD_UID ? who->uid : who->gid);
+	else if (f == FIELD_ANCESTOR && who->n_ancestors)
+		(void)snprintf(out, size, "parent %s", who->ancestor[0].exe);
+	else if ((f == FIELD_UNIT || f == FIELD_SLICE) && !s.len && who->cgroup[0])
+		(void)snprintf(out, size, "cgroup %s", who->cgroup);
+	else
+		slice_copy(out, size, s.len ? s : SLICE("not known"));
+	return out;
+}
+
+/* ---- coverage ---- */
+
+bool pattern_covers(enum field f, const struct pattern *a, const struct pattern *b)
+{
+	if (a->kind == PATTERN_NUMBER || b->kind == PATTERN_NUMBER)
+		return a->kind == b->kind && a->head == b->head;
+	if (strcmp(a->written, b->written) == 0)
+		return true;
+	if (a->kind == PATTERN_DIGEST)
+		return b->kind == PATTERN_DIGEST && !a->path &&
+		       memcmp(a->digest, b->digest, DIGEST_LEN) == 0;
+	if (b->kind == PATTERN_DIGEST) /* a digest alone may stand on any path, or on none */
+		return false;
+	if ((f == FIELD_UNIT || f == FIELD_SLICE) && (a->text[0] == '/') != (b->text[0] == '/'))
+		return false;
+	/* b's own text under a's glob: a literal of a meets the same literal, a star of a swallows
+	 * whatever b says there, wild cards included; a '?' could meet a star, so it does not count. */
+	return !strchr(a->text, '?') && text_glob(a->text, slice_str(b->text));
+}
+
+static bool member_covers(const struct member *a, const struct member *b)
+{
+	for (uint32_t i = 0; i < b->n; i++) {
+		bool covered = false;
+
+		for (uint32_t k = 0; k < a->n && !covered; k++)
+			covered = pattern_covers((enum field)a->field, &a->patterns[k],
+						 &b->patterns[i]);
+		if (!covered)
+			return false;
+	}
+	return true;
+}
+
+bool selector_covers(const struct selector *a, const struct selector *b)
+{
+	for (uint32_t i = 0; i < a->n; i++) {
+		const struct member *same = selector_member(b, (enum field)a->members[i].field);
+
+		if (!same || !member_covers(&a->members[i], same))
+			return false;
+	}
+	return true;
+}
