@@ -33,6 +33,7 @@ SKEL     := $(BPFSRC:bpf/%.bpf.c=$(B)/gen/%.skel.h)
 UNITS    := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/*/*_test.c))
 BPFTESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/bpf/*_test.c))
 TOOLS    := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/fake/*.c tests/bench/*.c))
+STORIES  := $(sort $(wildcard tests/e2e/[0-9]*.sh))
 FAKELIB  := $(B)/tests/fake/libfake.a
 FUZZERS  := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/fuzz/*_fuzz.c))
 
@@ -63,14 +64,20 @@ $(B)/gen/%.skel.h: $(B)/gen/%.bpf.o
 
 $(filter $(B)/userspace/kern/%,$(OBJ)): | $(SKEL)
 
-# The fakes and the load generator are several files each: what they share lies in lib/ beside them.
-$(B)/tests/fake/provider $(B)/tests/fake/resolver $(B)/tests/bench/load: $(FAKELIB)
+# The fakes and the load generator stand on base/ alone, and on what they share in tests/fake/lib.
+$(B)/tests/fake/%: $(B)/tests/fake/%.o $(FAKELIB)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(FAKELIB) $(LDLIBS)
+
+$(B)/tests/bench/load: $(B)/tests/bench/load.o $(FAKELIB)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(FAKELIB) $(LDLIBS)
 
 $(B)/tests/%: $(B)/tests/%.o $(LIB)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %/libfake.a,$^) $(LIB) $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
 
-$(FAKELIB): $(patsubst %.c,$(B)/%.o,$(wildcard tests/fake/lib/*.c))
+$(FAKELIB): $(patsubst %.c,$(B)/%.o,$(wildcard tests/fake/lib/*.c userspace/base/*.c))
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
@@ -82,9 +89,41 @@ tools: $(TOOLS)
 check-unit: $(filter $(B)/tests/unit/$(if $(ROOM),$(ROOM)/,)%,$(UNITS))
 	$(Q)tests/run $^
 
-clean:
-	$(Q)rm -rf $(B)
+deps:
+	$(Q)tests/deps $(B)
 
-.PHONY: all tests units tools check-unit clean
+# deps first: what it installs changes what pkg-config says while the Makefile is read.
+check: deps
+	$(Q)$(MAKE) --no-print-directory all tests
+	$(Q)tests/run $(UNITS) $(BPFTESTS) $(STORIES)
+
+check-bpf: $(BPFTESTS)
+	$(Q)tests/run $^
+
+# make check-e2e STORY=30
+check-e2e: $(B)/sallyport $(TOOLS)
+	$(Q)tests/run $(filter tests/e2e/$(STORY)%,$(STORIES))
+
+bench: deps
+	$(Q)$(MAKE) --no-print-directory all tools
+	$(Q)tests/bench/run.sh $(BENCH)
+
+# Fuzz targets want clang's runtime in every object: make fuzz [FUZZ_S=20]
+FUZZ_S   ?= 20
+fuzz:
+	$(Q)$(MAKE) --no-print-directory B=$(B)-fuzz CC=$(CLANG) \
+		OPT="-O1 -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined" fuzzers
+	$(Q)tests/fuzz-smoke $(B)-fuzz $(FUZZ_S)
+
+fuzzers: $(FUZZERS)
+
+$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(LIB)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+
+clean:
+	$(Q)rm -rf $(B) $(B)-fuzz $(B)-asan
+
+.PHONY: all tests units tools check-unit deps check check-bpf check-e2e bench fuzz fuzzers clean
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
