@@ -93,6 +93,7 @@ static inline int lab_address6(const char *text)
 	inet_pton(AF_INET6, text, &req.addr);
 	r = ioctl(fd, SIOCSIFADDR, &req);
 	close(fd);
+	usleep(100000); /* tentative until a kernel worker came by, even on lo */
 	return r;
 }
 

@@ -87,7 +87,7 @@ static struct bpf_link *adopt(struct kern *k, const struct program_def *def,
 {
 	cleanup(linkp) struct bpf_link *old = bpf_link__open(path);
 
-	if (!old)
+	if (!old || def->type == BPF_TRACE_RAW_TP) /* a tracing link cannot be updated */
 		return NULL;
 	if (is_ours(k, def, old) && bpf_link__update_program(old, prog) == 0)
 		return take(old);

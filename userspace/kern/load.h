@@ -5,6 +5,7 @@
 #ifndef KERN_LOAD_H
 #define KERN_LOAD_H
 
+#include "bpf/names.h"
 #include "kern/kern.h"
 
 #include <bpf/bpf.h>
@@ -75,7 +76,13 @@ void attach_pin(const char *dir, const struct program_def *def, char out[PATH_MA
 /* Detaches what is pinned under `path` and removes the pin. Nothing there is fine. */
 void attach_unpin(const char *path);
 
-int names_fd_mapped(int fd, size_t n, struct names_row **out);
+/*
+ * The automaton of bpf/names.h for these patterns; *rows is malloc'd. 0, -EINVAL (an empty or too long
+ * pattern, provider 0), -E2BIG (over 65,535 states), -ENOMEM.
+ */
+int names_compile(const struct kern_name *names, size_t n, struct names_row **rows, size_t *n_rows);
+/* What the kernel's walk says for a name without trailing dot; 0 for none. */
+uint32_t names_walk(const struct names_row *rows, size_t n_rows, struct slice host);
 void names_unmap(struct kern *k);
 
 #endif

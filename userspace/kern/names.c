@@ -2,7 +2,8 @@
  * Compiles host patterns into the automaton of bpf/names.h (subset construction over the patterns
  * read backwards) and swaps it under the running programs.
  *
- * Which pattern wins: an exact one, then wildcards, then the longest suffix; among equals the first.
+ * Which pattern wins: an exact one, then the wildcard with the most literal characters, then the
+ * longest suffix; among equals the first. As catalog_match() does in user space.
  */
 #include "kern/load.h"
 
@@ -101,9 +102,18 @@ static bool is_at_end(const struct build *b, struct place p)
 	return p.pos == b->len[p.pattern];
 }
 
+static unsigned literals(const char *pattern)
+{
+	unsigned n = 0;
+
+	for (; *pattern; pattern++)
+		n += *pattern != '*';
+	return n;
+}
+
 static uint32_t provider_of(const struct build *b, const struct set *s)
 {
-	unsigned best = 0, best_len = 0;
+	unsigned best = 0;
 	uint32_t provider = 0;
 
 	for (size_t i = 0; i < s->n; i++) {
@@ -114,9 +124,9 @@ static uint32_t provider_of(const struct build *b, const struct set *s)
 
 		if (!is_at_end(b, p))
 			continue;
-		if (rank > best || (rank == best && rank == 1 && b->len[p.pattern] > best_len)) {
+		rank = rank << 16 | literals(name->pattern);
+		if (rank > best) {
 			best = rank;
-			best_len = b->len[p.pattern];
 			provider = name->provider;
 		}
 	}
@@ -276,6 +286,32 @@ static int build_run(struct build *b)
 	return 0;
 }
 
+int names_compile(const struct kern_name *names, size_t n, struct names_row **rows, size_t *n_rows)
+{
+	cleanup(build_done) struct build b = { 0 };
+	int r = build_start(&b, names, n);
+
+	if (r == 0)
+		r = build_run(&b);
+	if (r < 0)
+		return r;
+	*rows = take(b.rows);
+	*n_rows = b.n_sets;
+	return 0;
+}
+
+uint32_t names_walk(const struct names_row *rows, size_t n_rows, struct slice host)
+{
+	uint32_t state = NAMES_START;
+
+	for (size_t i = host.len; i > 0 && state; i--) {
+		if (state >= n_rows)
+			return 0;
+		state = rows[state].next[names_class[(unsigned char)host.ptr[i - 1]]];
+	}
+	return state && state < n_rows ? rows[state].provider : 0;
+}
+
 void names_unmap(struct kern *k)
 {
 	if (k->rows)
@@ -284,55 +320,41 @@ void names_unmap(struct kern *k)
 	k->rows_n = 0;
 }
 
-static int names_publish(struct kern *k, const struct build *b)
+int kern_names_set(struct kern *k, const struct kern_name *names, size_t n)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, o, .map_flags = BPF_F_MMAPABLE | BPF_F_INNER_MAP);
-	size_t len = b->n_sets * sizeof(*b->rows);
-	cleanup(closep) int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "sp_names_rows", sizeof(uint32_t),
-						sizeof(*b->rows), (uint32_t)b->n_sets, &o);
+	cleanup(freep) struct names_row *rows = NULL;
+	cleanup(closep) int fd = -1;
+	size_t n_rows, len;
 	uint32_t zero = 0;
 	void *p;
+	int r = names_compile(names, n, &rows, &n_rows);
 
+	if (r < 0)
+		return r;
+	len = n_rows * sizeof(*rows);
+	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "sp_names_rows", sizeof(uint32_t), sizeof(*rows),
+			    (uint32_t)n_rows, &o);
 	if (fd < 0)
 		return -errno;
 	p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (p == MAP_FAILED)
 		return -errno;
-	memcpy(p, b->rows, len);
+	memcpy(p, rows, len);
 	if (bpf_map_update_elem(maps_fd(&k->maps, "sp_names"), &zero, &fd, BPF_ANY) < 0) {
-		int r = -errno;
-
+		r = -errno;
 		(void)munmap(p, len);
 		return r;
 	}
 	names_unmap(k);
 	k->rows = p;
-	k->rows_n = b->n_sets;
+	k->rows_n = n_rows;
 	return 0;
-}
-
-int kern_names_set(struct kern *k, const struct kern_name *names, size_t n)
-{
-	cleanup(build_done) struct build b = { 0 };
-	int r = build_start(&b, names, n);
-
-	if (r == 0)
-		r = build_run(&b);
-	return r < 0 ? r : names_publish(k, &b);
 }
 
 uint32_t kern_name_match(struct kern *k, struct slice host)
 {
-	uint32_t state = NAMES_START;
-
-	if (!k->rows || host.len == 0)
-		return 0;
-	if (host.ptr[host.len - 1] == '.')
+	if (host.len && host.ptr[host.len - 1] == '.')
 		host.len--;
-	for (size_t i = host.len; i > 0 && state; i--) {
-		if (state >= k->rows_n)
-			return 0;
-		state = k->rows[state].next[names_class[(unsigned char)host.ptr[i - 1]]];
-	}
-	return state && state < k->rows_n ? k->rows[state].provider : 0;
+	return k->rows && host.len ? names_walk(k->rows, k->rows_n, host) : 0;
 }
