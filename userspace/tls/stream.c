@@ -289,6 +289,13 @@ static int outcome(struct tls *t, int ret, int ended)
 	return r;
 }
 
+/* OpenSSL sets both buffers up anew for a ticket it reads, and keeps them until the next write. */
+static void release_buffers(struct tls *t)
+{
+	if (!SSL_has_pending(t->ssl))
+		(void)SSL_free_buffers(t->ssl);
+}
+
 /* A stale entry of this thread's error queue would be taken for an error of the next call. */
 static void forget_errors(void)
 {
@@ -331,11 +338,13 @@ ssize_t tls_read(struct tls *t, void *to, size_t len)
 		if (n <= 0) {
 			int r = outcome(t, n, 0);
 
+			release_buffers(t);
 			/* The error, or the end, comes again with the next call. */
 			return have ? (ssize_t)have : r;
 		}
 		have += (size_t)n;
 	}
+	release_buffers(t);
 	return (ssize_t)have;
 }
 

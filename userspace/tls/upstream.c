@@ -141,6 +141,9 @@ static int verify_chain(X509_STORE_CTX *store, void *arg)
 			X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED);
 		return 0;
 	}
+	/* Else each connection keeps the provider's chain, 10 KB of parsed certificates. */
+	if (ok > 0)
+		X509_STORE_CTX_set0_verified_chain(store, NULL);
 	return ok;
 }
 
@@ -213,9 +216,16 @@ static void session_offer(struct tls_upstream *u, SSL *ssl, const char *host)
 		(void)SSL_set_session(ssl, s->session);
 }
 
+/*
+ * The session keeps what the peer sent, and every ticket's session inherits it: 10 KB of parsed
+ * certificates a connection. They were judged; the leaf alone stays.
+ */
 void upstream_settle(struct tls *t)
 {
-	(void)t;
+	STACK_OF(X509) *chain = SSL_get_peer_cert_chain(t->ssl);
+
+	while (sk_X509_num(chain) > 0)
+		X509_free(sk_X509_pop(chain));
 }
 
 /* ---- life ---- */
