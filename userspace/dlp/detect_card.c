@@ -19,7 +19,7 @@ static int check_card(const struct match *m)
 #define NOT_AFTER "(?![A-Za-z0-9_/+=])(?![.-][0-9])"
 
 const struct detector detect_card[] = {
-	{ .type = "CREDIT_CARD", .trigger = { "[2-6]\\d{3}[ \\d-]\\d{3}" },
+	{ .type = "CREDIT_CARD", .trigger = { TRIGGER_NUMBER },
 	  .value = "(?:[2-6][0-9]{3}([ -]?)[0-9]{4}\\1[0-9]{4}\\1[0-9]{4}(?:\\1[0-9]{1,3})?|"
 		   "3[0-9]{3}([ -]?)[0-9]{6}\\2[0-9]{4,5}|[2-6][0-9]{11,18})" NOT_AFTER,
 	  .check = check_card, .flags = DETECT_EDGE, .rank = 75 },

@@ -19,10 +19,14 @@ static int check_email(const struct match *m)
 /* 7 to 15 digits (E.164), not one digit repeated. */
 static int check_phone(const struct match *m)
 {
+	struct slice v = match_value(m);
 	char d[16];
-	size_t n = digits_of(match_value(m), d, sizeof(d)), same = 0;
+	size_t n = digits_of(v, d, sizeof(d)), same = 0;
 
 	if (n < 7 || n > 15)
+		return 0;
+	/* 2026-11-02 is a day. */
+	if (n == 8 && v.len >= 10 && (v.ptr[4] == '-' || v.ptr[4] == '.') && v.ptr[7] == v.ptr[4])
 		return 0;
 	for (size_t i = 1; i < n; i++)
 		same += d[i] == d[i - 1];
@@ -34,26 +38,26 @@ static int check_phone(const struct match *m)
 	"contact|desk|telefon|telefono|numero|handy|portable|celular|reach|dial|text me|ring"
 
 const struct detector detect_contact[] = {
-	{ .type = "EMAIL_ADDRESS", .trigger = { "[A-Za-z0-9_%+.-]@[A-Za-z0-9]" },
+	{ .type = "EMAIL_ADDRESS", .trigger = { "@[A-Za-z0-9]" },
 	  .back = "A-Za-z0-9_%+.-",
 	  .value = "[A-Za-z0-9_%+.-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\\.){1,6}"
 		   "[A-Za-z]{2,24}(?![A-Za-z0-9])(?![-_.][A-Za-z0-9])",
 	  .check = check_email, .rank = 40 },
-	{ .type = "PHONE_NUMBER", .trigger = { "\\+[1-9]\\d", "\\+[1-9] ", "\\+[1-9][-(.]" },
+	{ .type = "PHONE_NUMBER", .trigger = { "\\+[1-9][\\d (.-]" },
 	  .value = "(?<![A-Za-z0-9+/=.])\\+[1-9][0-9]{0,3}[ .-]?(?:\\([0-9]{1,4}\\)[ .-]?)?"
 		   "[0-9]{1,4}(?:[ .-]?[0-9]{2,5}){1,5}(?:x[0-9]{1,5})?(?![A-Za-z0-9+/=])(?!\\.[0-9])",
 	  .check = check_phone, .rank = 42 },
 	/* North America: the separators are the shape; an area never begins with 0 or 1. */
-	{ .type = "PHONE_NUMBER", .trigger = { "\\([2-9]\\d{2}\\)" },
+	{ .type = "PHONE_NUMBER", .trigger = { "\\(\\d{2}[\\d)]" },
 	  .value = "(?<![A-Za-z0-9_])\\([2-9][0-9]{2}\\)[ -]?[2-9][0-9]{2}[-. ][0-9]{4}"
 		   "(?:x[0-9]{1,5})?(?![A-Za-z0-9])(?![-.][0-9])",
 	  .check = check_phone, .rank = 42 },
-	{ .type = "PHONE_NUMBER", .trigger = { "[2-9]\\d{2}[-.][2-9]\\d{2}[-.]\\d" },
+	{ .type = "PHONE_NUMBER", .trigger = { TRIGGER_NUMBER },
 	  .value = "(?<![0-9A-Za-z_.+/=-])[2-9][0-9]{2}([-.])[2-9][0-9]{2}\\1[0-9]{4}"
 		   "(?:x[0-9]{1,5})?(?![A-Za-z0-9])(?![-.][0-9])",
 	  .check = check_phone, .flags = DETECT_EDGE, .rank = 42 },
 	/* Any other national form only beside a word that says so. */
-	{ .type = "PHONE_NUMBER", .trigger = { "[(0-9][0-9 ][0-9 )-][0-9 ().-]{2}" },
+	{ .type = "PHONE_NUMBER", .trigger = { TRIGGER_NUMBER, "\\(\\d{2}[\\d)]" },
 	  .value = "(?<![0-9A-Za-z_.+/=:(-])(?:\\([0-9]{2,5}\\)[ .-]?|[0-9]{2,5}[ .-]?)"
 		   "[0-9]{2,5}(?:[ .-]?[0-9]{2,4}){0,3}(?:x[0-9]{1,5})?(?![A-Za-z0-9])(?![-.:][0-9])",
 	  .words = PHONE_WORDS, .check = check_phone, .flags = DETECT_EDGE, .rank = 41 },

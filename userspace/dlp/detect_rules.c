@@ -14,7 +14,7 @@ void rules_done(struct dlp *d)
 {
 	for (size_t i = 0; i < d->n_rules; i++) {
 		free(d->rules[i].pattern);
-		free(d->rules[i].words);
+		free((char *)d->rules[i].words.list);
 		regex_free(d->rules[i].regex);
 	}
 	d->n_rules = 0;
@@ -104,7 +104,7 @@ static int words_read(struct rule *rule, const json_t *o, const char *place, str
 {
 	const json_t *words = jread_array(o, place, "words", m), *one;
 	cleanup(buf_done) struct buf joined;
-	char list[PLACE_MAX], at[PLACE_MAX];
+	char list[PLACE_MAX], at[PLACE_MAX], *lower;
 	size_t i;
 	int r = 0;
 
@@ -128,10 +128,14 @@ static int words_read(struct rule *rule, const json_t *o, const char *place, str
 	}
 	if (r < 0 || !words || json_array_size(words) == 0)
 		return r;
-	rule->words = strndup(joined.data, joined.len);
-	for (char *p = rule->words; p && *p; p++)
+	lower = strndup(joined.data, joined.len);
+	if (!lower)
+		return -ENOMEM;
+	for (char *p = lower; *p; p++)
 		*p = (char)tolower((unsigned char)*p);
-	return rule->words ? 0 : -ENOMEM;
+	rule->words.list = lower;
+	words_first(rule->words.first, lower);
+	return 0;
 }
 
 static int rule_read(struct dlp *d, const json_t *o, const char *place, struct mistakes *m)

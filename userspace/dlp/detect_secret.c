@@ -86,7 +86,8 @@ const struct detector detect_secret[] = {
 	TOKEN("SLACK_TOKEN", "xapp-\\d-", "xapp-[0-9]-[A-Z0-9]{6,14}-[0-9]{8,14}-[a-f0-9]{40,64}" END_URL),
 	TOKEN("SLACK_WEBHOOK", "hooks\\.slack\\.com", "hooks\\.slack\\.com/(?:services|workflows|triggers)/"
 	      "[A-Za-z0-9_]{4,14}/[A-Za-z0-9_]{4,14}/[A-Za-z0-9_]{12,30}(?:/[A-Za-z0-9_]{8,40})?" END),
-	TOKEN("STRIPE_KEY", "[sr]k_[lt][ie][vs]", "[sr]k_(?:live|test)_[A-Za-z0-9]{10,99}" END),
+	TOKEN("STRIPE_KEY", "sk_[lt][ie][vs]", "sk_(?:live|test)_[A-Za-z0-9]{10,99}" END),
+	TOKEN("STRIPE_KEY", "rk_[lt][ie][vs]", "rk_(?:live|test)_[A-Za-z0-9]{10,99}" END),
 	TOKEN("STRIPE_KEY", "whsec_[A-Za-z0-9]", "whsec_[A-Za-z0-9]{20,99}" END),
 	{ .type = "JWT", .trigger = { "eyJ[A-Za-z0-9_-]{3}" },
 	  .value = "(?<![A-Za-z0-9_.-])eyJ[A-Za-z0-9_-]{8,2048}\\.[A-Za-z0-9_-]{8,4096}\\."
@@ -94,7 +95,8 @@ const struct detector detect_secret[] = {
 	  .check = check_jwt, .flags = DETECT_SECRET, .rank = 79 },
 	TOKEN("SENDGRID_KEY", "SG\\.[A-Za-z0-9_-]{2}",
 	      "SG\\.[A-Za-z0-9_-]{16,32}\\.[A-Za-z0-9_-]{16,64}" END_URL),
-	TOKEN("TWILIO_KEY", "[SA][KC][0-9a-f]{6}", "(?:SK|AC)[0-9a-f]{32}" END),
+	TOKEN("TWILIO_KEY", "SK[0-9a-f]{6}", "SK[0-9a-f]{32}" END),
+	TOKEN("TWILIO_KEY", "AC[0-9a-f]{6}", "AC[0-9a-f]{32}" END),
 	TOKEN("MAILGUN_KEY", "key-[0-9a-f]{4}", "key-[0-9a-f]{32}" END),
 	TOKEN("PYPI_TOKEN", "pypi-Ag[EN]", "pypi-Ag(?:EIcHlwaS5vcmc|ENdGVzdC5weXBpLm9yZw)"
 	      "[A-Za-z0-9_-]{40,1000}" END_URL),
@@ -112,10 +114,17 @@ const struct detector detect_secret[] = {
 	TOKEN("NEWRELIC_KEY", "NR[A-Z]{2}-", "NR(?:AK-[A-Z0-9]{27,32}|II-[A-Za-z0-9_-]{26,34}|"
 	      "AA-[a-f0-9]{27,32}|RA-[a-f0-9]{40,44}|IQ-[A-Za-z0-9_-]{30,34}|BR-[a-f0-9]{17,20}|"
 	      "SP-[A-Za-z0-9_-]{30,40})" END_URL),
-	TOKEN("DISCORD_TOKEN", "[MNO][A-Za-z0-9]{7}", "[MNO][A-Za-z0-9]{22,27}\\.[A-Za-z0-9_-]{6}\\."
-	      "[A-Za-z0-9_-]{26,38}" END_URL),
+	/* The first part is the base64 of a number: its first digit or two make the second letter. */
+	{ .type = "DISCORD_TOKEN",
+	  .trigger = { "MD[A-Za-z0-9]{6}", "MT[A-Za-z0-9]{6}", "Mj[A-Za-z0-9]{6}", "Mz[A-Za-z0-9]{6}",
+		       "ND[A-Za-z0-9]{6}", "NT[A-Za-z0-9]{6}", "Nj[A-Za-z0-9]{6}", "Nz[A-Za-z0-9]{6}",
+		       "OD[A-Za-z0-9]{6}", "OT[A-Za-z0-9]{6}", "MZ[A-Za-z0-9]{6}", "MC[A-Za-z0-9]{6}" },
+	  .value = "[MNO][A-Za-z0-9]{22,27}\\.[A-Za-z0-9_-]{6}\\.[A-Za-z0-9_-]{26,38}" END_URL,
+	  .check = check_random, .flags = DETECT_EDGE | DETECT_SECRET, .rank = 80 },
 	TOKEN("DISCORD_WEBHOOK", "api/webhooks/\\d", "api/webhooks/[0-9]{17,20}/[A-Za-z0-9_-]{56,72}" END_URL),
-	TOKEN("TELEGRAM_TOKEN", "\\d{7}", "[0-9]{8,10}:AA[A-Za-z0-9_-]{32,34}" END_URL),
+	{ .type = "TELEGRAM_TOKEN", .trigger = { ":AA[A-Za-z0-9_-]{2}" }, .back = "0-9",
+	  .value = "(?<![A-Za-z0-9])[0-9]{8,10}:AA[A-Za-z0-9_-]{32,34}" END_URL,
+	  .check = check_random, .flags = DETECT_SECRET, .rank = 80 },
 	TOKEN("ATLASSIAN_TOKEN", "AT[AC]TT3", "AT[AC]TT3[A-Za-z0-9_=-]{24,250}" END_URL),
 	TOKEN("DOPPLER_TOKEN", "dp\\.[a-z]{2}", "dp\\.(?:pt|ct|st(?:\\.[a-z0-9_-]{2,35})?|sa|scim|audit)\\."
 	      "[A-Za-z0-9]{40,44}" END),

@@ -52,6 +52,9 @@ struct detector {
 	uint8_t rank;          /* of the type, 1-99: who wins where findings overlap */
 };
 
+/* Where a number begins: every detector of numbers has this one, so that the pass pays once. */
+#define TRIGGER_NUMBER "\\d{3}[\\d .-]"
+
 /* Tables. */
 #define DETECTORS(name) extern const struct detector detect_##name[];
 #include "dlp/detectors.def"

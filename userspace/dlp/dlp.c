@@ -38,8 +38,9 @@ int dlp_type_add(struct dlp *d, const char *name, uint8_t rank)
 	return at;
 }
 
-static int trigger_use_add(struct dlp *d, const char *pattern, bool ignore_case, uint16_t detector)
+static int trigger_use_add(struct dlp *d, const char *pattern, unsigned flags, uint16_t detector)
 {
+	bool ignore_case = flags & DETECT_IGNORE_CASE;
 	struct trigger_use *t;
 	size_t i;
 	int width;
@@ -56,12 +57,15 @@ static int trigger_use_add(struct dlp *d, const char *pattern, bool ignore_case,
 		width = trigger_add(d->set, pattern, ignore_case);
 		if (width < 0)
 			return width;
-		t[i] = (struct trigger_use){ pattern, ignore_case, (uint8_t)width, 0, { 0 } };
+		t[i] = (struct trigger_use){ .pattern = pattern, .ignore_case = ignore_case,
+					     .width = (uint8_t)width, .edge = true,
+					     .number = !strcmp(pattern, TRIGGER_NUMBER) };
 		d->n_triggers++;
 	}
 	t = &d->triggers[i];
 	if (t->n == ARRAY_LEN(t->detector))
 		return -ENOSPC;
+	t->edge = t->edge && flags & DETECT_EDGE;
 	t->detector[t->n++] = detector;
 	return 0;
 }
@@ -95,11 +99,15 @@ static int detector_add(struct dlp *d, const struct detector *def, struct mistak
 	d->n_detectors++;
 	if (def->back)
 		back_set(c->back, def->back);
+	if (def->words) {
+		c->words.list = def->words;
+		words_first(c->words.first, def->words);
+	}
 	r = def->lead ? regex_new(def->lead, flags, &c->lead, &why) : 0;
 	if (r == 0)
 		r = regex_new(def->value, flags, &c->value, &why);
 	for (size_t i = 0; r == 0 && i < DETECTOR_TRIGGERS && def->trigger[i]; i++)
-		r = trigger_use_add(d, def->trigger[i], def->flags & DETECT_IGNORE_CASE,
+		r = trigger_use_add(d, def->trigger[i], def->flags,
 				    (uint16_t)(c - d->detectors));
 	if (r < 0 && r != -ENOMEM)
 		mistakes_add(m, def->type, "built-in detector: %s at byte %zu", why.text, why.offset);
@@ -127,21 +135,38 @@ static int detectors_load(struct dlp *d, struct mistakes *m)
 	return 0;
 }
 
+/*
+ * The same triggers at the edge of a token only (trigger_edge() in Vectorscan's words), for those
+ * that begin with a digit: a callback for every digit of a long number would cost more.
+ */
+#define EDGE "(?:^|[^0-9A-Za-z]|\\\\[nrtbf]|%[0-9A-Fa-f]{2}|\\\\u[0-9A-Fa-f]{4})"
+
+static const char *trigger_pattern(const struct trigger_use *t, struct arena *a)
+{
+	if (!t->edge || strncmp(t->pattern, "\\d", 2) != 0)
+		return t->pattern;
+	return arena_printf(a, "%s%s", EDGE, t->pattern).ptr;
+}
+
 /* One database: triggers by end offset, rules once each ("look closer") in superset mode. */
 static int database_build(struct dlp *d, struct mistakes *m)
 {
 	size_t n = d->n_triggers + d->n_rules;
 	cleanup(freep) const char **patterns = calloc(n, sizeof(*patterns));
 	cleanup(freep) unsigned *flags = calloc(n, sizeof(*flags)), *ids = calloc(n, sizeof(*ids));
+	cleanup(arena_done) struct arena arena;
 	hs_compile_error_t *error = NULL;
 
+	arena_init(&arena, 1u << 20);
 	if (!patterns || !flags || !ids)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
 		const struct rule *rule = i < d->n_triggers ? NULL : &d->rules[i - d->n_triggers];
 
 		ids[i] = (unsigned)i;
-		patterns[i] = rule ? rule->pattern : d->triggers[i].pattern;
+		patterns[i] = rule ? rule->pattern : trigger_pattern(&d->triggers[i], &arena);
+		if (!patterns[i])
+			return -ENOMEM;
 		flags[i] = HS_FLAG_DOTALL;
 		if (rule)
 			flags[i] |= HS_FLAG_PREFILTER | HS_FLAG_SINGLEMATCH;
@@ -295,7 +320,7 @@ static int on_hit(unsigned id, unsigned long long from, unsigned long long to, u
 		  void *arg)
 {
 	struct scan *sc = arg;
-	const struct trigger_use *t = &sc->d->triggers[id];
+	const struct trigger_use *t;
 
 	(void)from;
 	(void)flags;
@@ -306,6 +331,9 @@ static int on_hit(unsigned id, unsigned long long from, unsigned long long to, u
 		sc->rule_from[k] = to > max ? (size_t)to - max : 0;
 		return 0;
 	}
+	t = &sc->d->triggers[id];
+	if (match_pointless(t, &sc->view, (size_t)to - t->width))
+		return 0;
 	for (size_t i = 0; i < t->n && !sc->error; i++) {
 		const struct compiled *c = &sc->d->detectors[t->detector[i]];
 		struct raw found;

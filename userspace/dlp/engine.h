@@ -14,17 +14,25 @@
 #define DLP_RULES_MAX 64
 #define DLP_TEXT_MAX (64u << 20) /* bytes of one text */
 
+/* Naming words: "ssn|social security". */
+struct naming {
+	const char *list;  /* lower case; NULL: none are needed */
+	uint64_t first[4]; /* set of bytes one can begin with */
+};
+
 /* A detector, compiled. */
 struct compiled {
 	const struct detector *def;
 	struct regex *lead, *value;
-	uint64_t back[4]; /* set of bytes */
+	uint64_t back[4];      /* set of bytes */
+	struct naming words;
 	uint16_t type;
 };
 
 /* A pattern of the operator's. */
 struct rule {
-	char *pattern, *words;
+	char *pattern;
+	struct naming words; /* the list is owned */
 	struct regex *regex;
 	validator valid;
 	size_t max; /* bytes of its longest match and what it looks at */
@@ -43,7 +51,9 @@ struct trigger_use {
 	const char *pattern;
 	bool ignore_case;
 	uint8_t width;
-	uint16_t n, detector[16];
+	bool edge;   /* none fires in the middle of a token */
+	bool number; /* TRIGGER_NUMBER: nothing to do for short ones */
+	uint16_t n, detector[24];
 };
 
 struct dlp {
@@ -93,6 +103,8 @@ int raw_add(struct raw_list *l, struct raw item);
 /* The type's number, made if need be; its rank is the highest of its detectors. -ENOSPC, -ENOMEM. */
 int dlp_type_add(struct dlp *d, const char *name, uint8_t rank);
 
+void words_first(uint64_t set[4], const char *words);
+
 /* What a match is tried on. */
 struct view {
 	struct slice text, key;
@@ -116,6 +128,8 @@ enum verdict match_key(const struct compiled *c, struct regex_scratch *s, const 
  */
 enum verdict match_rule(const struct rule *r, struct regex_scratch *s, const struct view *v,
 			size_t from, struct raw *out, size_t *next);
+/* No detector may fire for trigger `t` at text[at]: cheap reasons that hold for all of its detectors. */
+bool match_pointless(const struct trigger_use *t, const struct view *v, size_t at);
 /* Where a value that reaches back from `at` begins. */
 size_t match_back(const struct compiled *c, struct slice text, size_t at);
 

@@ -23,6 +23,26 @@ size_t match_back(const struct compiled *c, struct slice text, size_t at)
 	return at;
 }
 
+bool match_pointless(const struct trigger_use *t, const struct view *v, size_t at)
+{
+	size_t digits = 0, i = at;
+
+	if (t->edge && !trigger_edge(v->text, at))
+		return true;
+	if (!t->number)
+		return false;
+	/* Years, prices, ports: under seven digits is no number of anybody's. */
+	for (; i < v->text.len && digits < 7; i++) {
+		char c = v->text.ptr[i];
+
+		if (c >= '0' && c <= '9')
+			digits++;
+		else if (c != ' ' && c != '.' && c != '-' && c != '(' && c != ')')
+			break;
+	}
+	return digits < 7 && (i < v->text.len || !v->more);
+}
+
 /* Length of the naming word in text[i..], 0 when it is not this one. A blank takes _ and - too. */
 static size_t word_at(struct slice text, size_t i, const char *word, size_t len)
 {
@@ -61,27 +81,40 @@ static bool word_begins(struct slice text, size_t i)
 	return !isalpha(before) || (islower(before) && isupper(first));
 }
 
+void words_first(uint64_t set[4], const char *words)
+{
+	for (const char *w = words; *w;) {
+		unsigned char low = (unsigned char)*w, up = (unsigned char)toupper(low);
+		size_t len = strcspn(w, "|");
+
+		set[low >> 6] |= 1ull << (low & 63);
+		set[up >> 6] |= 1ull << (up & 63);
+		w += len + (w[len] == '|');
+	}
+}
+
 /* One of "a|b c" stands whole in text[from, to). */
-static bool words_in(struct slice text, size_t from, size_t to, const char *words, bool more)
+static bool words_in(struct slice text, size_t from, size_t to, const struct naming *words, bool more)
 {
 	struct slice seen = slice_sub(text, 0, to);
 
-	for (const char *w = words; *w;) {
-		size_t len = strcspn(w, "|");
+	for (size_t i = from; i < to; i++) {
+		unsigned char c = (unsigned char)text.ptr[i];
 
-		for (size_t i = from; len && i + len <= to; i++) {
-			if (tolower((unsigned char)text.ptr[i]) != (unsigned char)*w ||
-			    !word_at(seen, i, w, len) || !word_begins(text, i))
-				continue;
-			if (word_ends(text, i + len, more))
+		if (!(words->first[c >> 6] >> (c & 63) & 1) || !word_begins(text, i))
+			continue;
+		for (const char *w = words->list; *w;) {
+			size_t len = strcspn(w, "|");
+
+			if (word_at(seen, i, w, len) && word_ends(text, i + len, more))
 				return true;
+			w += len + (w[len] == '|');
 		}
-		w += len + (w[len] == '|');
 	}
 	return false;
 }
 
-static enum verdict words_near(const char *words, const struct view *v, size_t start, size_t end)
+static enum verdict words_near(const struct naming *words, const struct view *v, size_t start, size_t end)
 {
 	size_t from = start > DETECTOR_WORDS ? start - DETECTOR_WORDS : 0;
 	size_t to = MIN(end + DETECTOR_RIGHT, v->text.len);
@@ -122,8 +155,8 @@ static enum verdict value_try(const struct compiled *c, struct regex_scratch *s,
 		confidence = c->def->check(&m);
 	if (confidence <= 0)
 		return MATCH_NO;
-	if (c->def->words) {
-		enum verdict near = words_near(c->def->words, v, m.start, m.end);
+	if (c->words.list) {
+		enum verdict near = words_near(&c->words, v, m.start, m.end);
 
 		if (near != MATCH_YES)
 			return near;
@@ -189,7 +222,7 @@ enum verdict match_rule(const struct rule *r, struct regex_scratch *s, const str
 		*next = start + 1;
 		if (end == start || (r->valid && !r->valid(slice_sub(v->text, start, end))))
 			continue;
-		near = r->words ? words_near(r->words, v, start, end) : MATCH_YES;
+		near = r->words.list ? words_near(&r->words, v, start, end) : MATCH_YES;
 		if (near == MATCH_NO)
 			continue;
 		*out = (struct raw){ start, end, r->type, r->confidence };

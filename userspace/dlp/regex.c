@@ -18,6 +18,7 @@
 struct regex {
 	pcre2_code *code;
 	size_t lookbehind;
+	bool jit;
 };
 
 struct regex_scratch {
@@ -63,6 +64,7 @@ int regex_new(const char *pattern, unsigned flags, struct regex **out, struct re
 	/* Without JIT (hardened kernels forbid writable code) the interpreter serves, slower. */
 	if (error && error != PCRE2_ERROR_JIT_BADOPTION && error != PCRE2_ERROR_NOMEMORY)
 		return -EINVAL;
+	r->jit = error == 0;
 	pcre2_pattern_info(r->code, PCRE2_INFO_MAXLOOKBEHIND, &lookbehind);
 	r->lookbehind = MAX((size_t)lookbehind, (size_t)1);
 	*out = take(r);
@@ -113,9 +115,11 @@ enum regex_result regex_match(const struct regex *r, struct regex_scratch *s, st
 	const PCRE2_SIZE *at = pcre2_get_ovector_pointer(s->match);
 	int n;
 
-	/* One pair is kept, so a pattern with groups returns 0: a match all the same. */
-	n = pcre2_match(r->code, (PCRE2_SPTR)text.ptr, text.len, from,
-			more ? PCRE2_PARTIAL_HARD : 0, s->match, s->context);
+	/* One pair is kept, so a pattern with groups returns 0: a match all the same. The direct JIT
+	 * entry leaves out checks of arguments that half of a short match would go into. */
+	n = (r->jit ? pcre2_jit_match : pcre2_match)(r->code, (PCRE2_SPTR)text.ptr, text.len, from,
+						     more ? PCRE2_PARTIAL_HARD : 0, s->match,
+						     s->context);
 	if (n == PCRE2_ERROR_NOMATCH)
 		return REGEX_NO;
 	if (n < 0 && n != PCRE2_ERROR_PARTIAL)

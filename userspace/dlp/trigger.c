@@ -21,8 +21,12 @@ static const char *class_parse(const char *p, byte_set out, bool ignore_case)
 	for (p++; *p && *p != ']'; p++) {
 		unsigned char from = (unsigned char)*p, to = from;
 
-		if (from == '\\' && p[1])
+		if (from == '\\' && p[1] == 'd') {
+			from = '0', to = '9';
+			p++;
+		} else if (from == '\\' && p[1]) {
 			from = to = (unsigned char)*++p;
+		}
 		if (p[1] == '-' && p[2] && p[2] != ']') {
 			to = (unsigned char)p[2];
 			p += 2;
