@@ -23,16 +23,19 @@ struct dialect {
 	int (*read_request)(struct message *m, struct arena *a);
 	/* Whole (not streamed) answer of status 2xx or an error. Fills r's parts, model, usage... */
 	int (*read_reply)(struct reply *r, const struct jdoc *doc, struct arena *a);
-	/* One SSE event's data, parsed; `name` its event: field. r->parts: the deltas of this event and
-	 * their lanes; other text leaves (repeats of the text, ids) as parts with lane UINT32_MAX.
-	 * Strings that must outlive the event are copied into `keep`; parts live in `a`. */
+	/* One SSE event's data, parsed; `name` its event: field. Data that is no JSON ("[DONE]") comes as
+	 * a doc with n 0 and its text. r->parts: the deltas of this event and their lanes; other text
+	 * leaves (repeats of the text, ids) as parts with lane UINT32_MAX. What a lane number says is
+	 * the dialect's; equal numbers are one text. Strings that must outlive the event are copied into
+	 * `keep`; parts live in `a`. 0 or -ENOMEM. */
 	int (*read_event)(struct reply *r, struct slice name, const struct jdoc *doc, struct arena *a,
 			  struct arena *keep);
 	/* The error body its SDKs show without retrying, for status 400. */
 	int (*write_refusal)(const struct refusal *f, struct buf *out);
 	/* Bytes that end a stream in mid-flight so that the SDK raises with our text. */
 	int (*write_stream_end)(const struct refusal *f, struct buf *out);
-	/* An edit that asks for usage in the stream; 1 made, 0 not needed or not possible. NULL: never. */
+	/* An edit that asks for usage in the stream; 1 made, 0 not needed or not possible, -ENOMEM.
+	 * NULL: never. */
 	int (*ask_usage)(const struct message *m, struct arena *a, struct splice *out);
 };
 

@@ -28,11 +28,13 @@ struct part {
 };
 
 /* Tokens; -1 where the wire does not say. input includes cached and cache_write; output includes
- * reasoning: the dialect normalises (dialects.md section 1 ff.). */
+ * reasoning: the dialect normalises. */
 struct usage {
 	int64_t input, output, cached, cache_write, reasoning;
+	int64_t unlisted; /* in the wire's total but in neither count (Gemini's hidden thinking behind
+			   * an OpenAI face): charged as output; 0 none */
 };
-#define USAGE_NONE ((struct usage){ -1, -1, -1, -1, -1 })
+#define USAGE_NONE ((struct usage){ -1, -1, -1, -1, -1, 0 })
 
 struct message {
 	struct jdoc doc;        /* n 0: the body is not JSON, one raw part */
@@ -62,7 +64,7 @@ struct reply {
 	size_t n_parts, cap_parts;
 };
 
-/* Appends; 0 or -ENOMEM. */
+/* Appends; 0 or -ENOMEM. reply_tool_call() copies the name into `a`. */
 int message_part(struct message *m, struct arena *a, struct part p);
 int reply_part(struct reply *r, struct arena *a, struct part p);
 int reply_tool_call(struct reply *r, struct arena *a, struct slice name);

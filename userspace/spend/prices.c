@@ -243,7 +243,8 @@ static int64_t rate_of(const struct price *p, const struct tier *t, enum rate r,
 
 int64_t price_cost(const struct price *p, const struct usage *u)
 {
-	int64_t input = MAX(u->input, (int64_t)0), output = MAX(u->output, (int64_t)0);
+	int64_t input = MAX(u->input, (int64_t)0);
+	int64_t output = MAX(u->output, (int64_t)0) + MAX(u->unlisted, (int64_t)0);
 	int64_t cached = MIN(MAX(u->cached, (int64_t)0), input);
 	int64_t written = MIN(MAX(u->cache_write, (int64_t)0), input - cached);
 	int64_t reasoning = MIN(MAX(u->reasoning, (int64_t)0), output);
