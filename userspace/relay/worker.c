@@ -6,7 +6,6 @@
 
 #include "base/channel.h"
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "relay/conn.h"
@@ -50,11 +49,26 @@ int worker_record(struct worker *w, const struct record *r)
 
 /* ---- messages from the monitor ---- */
 
-/* Maps a memfd of rules; the text must outlive nothing but the load. */
+/* By pread: all threads share one file offset behind the descriptors they were sent. */
 static int rules_read(int fd, struct buf *out)
 {
+	struct stat st;
+	int r;
+
 	buf_init(out, RULES_FILE_MAX);
-	return lseek(fd, 0, SEEK_SET) < 0 ? -errno : file_read_fd(fd, out);
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	r = buf_reserve(out, (size_t)st.st_size);
+	while (r == 0 && out->len < (size_t)st.st_size) {
+		ssize_t n = pread(fd, out->data + out->len, (size_t)st.st_size - out->len, (off_t)out->len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		out->len += (size_t)n;
+	}
+	return r;
 }
 
 static void rules_take(struct worker *w, const struct ipc *m, const int *fds, size_t n_fds)
