@@ -1,6 +1,7 @@
 /* The HTTP/1.1 codec: tests/data/h1/cases.txt whole and in every cut, limits, writing. */
 #include "base/file.h"
 #include "tests/t.h"
+#include "tests/unit/wire/h1_run.h"
 #include "wire/codec.h"
 
 #include <errno.h>
@@ -8,14 +9,6 @@
 
 #define CASES "tests/data/h1/cases.txt"
 #define RANDOM_CUTS 12
-
-/* What a codec said, as one line of text. */
-struct trace {
-	struct buf text;
-	bool in_body;
-	uint32_t heads;
-	int pause;  /* returned from every event */
-};
 
 static uint32_t seed = 1;
 
@@ -25,116 +18,15 @@ static uint32_t random_below(uint32_t n)
 	return (seed >> 8) % n;
 }
 
-static void body_close(struct trace *t)
+static size_t fixed_len(void *ctx)
 {
-	if (t->in_body)
-		(void)buf_str(&t->text, "]");
-	t->in_body = false;
+	return *(size_t *)ctx - 1;
 }
 
-static int on_head(void *ctx, uint32_t stream, struct http_head *h)
+static size_t random_len(void *ctx)
 {
-	struct trace *t = ctx;
-
-	(void)stream;
-	t->heads++;
-	(void)buf_str(&t->text, buf_size(&t->text) ? " " : "");
-	if (h->method.ptr)
-		(void)buf_printf(&t->text, "%.*s %.*s %.*s", SLICE_FMT(h->method),
-				 SLICE_FMT(h->target),
-				 SLICE_FMT(h->authority.ptr ? h->authority : SLICE("-")));
-	else
-		(void)buf_printf(&t->text, "%d", h->status);
-	(void)buf_str(&t->text, h->keep_alive ? "" : " close");
-	if (h->content_length >= 0)
-		(void)buf_printf(&t->text, " cl=%lld", (long long)h->content_length);
-	(void)buf_str(&t->text, h->chunked ? " chunked" : "");
-	(void)buf_str(&t->text, h->expect_continue ? " 100" : "");
-	(void)buf_str(&t->text, h->upgrade ? " upgrade" : "");
-	(void)buf_str(&t->text, h->no_body ? " nobody" : "");
-	return t->pause;
-}
-
-static int on_data(void *ctx, uint32_t stream, struct slice d)
-{
-	struct trace *t = ctx;
-
-	(void)stream;
-	if (!t->in_body)
-		(void)buf_str(&t->text, " [");
-	t->in_body = true;
-	(void)buf_append(&t->text, d);
-	return t->pause;
-}
-
-static int on_end(void *ctx, uint32_t stream)
-{
-	struct trace *t = ctx;
-
-	(void)stream;
-	body_close(t);
-	(void)buf_str(&t->text, " .");
-	return t->pause;
-}
-
-static const struct codec_events events = { on_head, on_data, on_end };
-
-/* What a run ended in. */
-struct verdict {
-	int r, status;
-	const char *why;
-	char trace[600];
-};
-
-/*
- * Feeds `in` in pieces of `step` bytes (0: of random length) through a fresh codec. As an owner must,
- * hands bytes over again that were not taken; after each message asks for the next one.
- */
-static struct verdict run(const char *side, struct slice in, size_t step, int pause)
-{
-	struct trace t = { .pause = pause };
-	struct verdict v = { 0 };
-	struct codec *c = NULL;
-	size_t at = 0, given = 0;
-	ssize_t n = 0;
-	int stuck = 0;
-
-	buf_init(&t.text, 1 << 20);
-	if (strcmp(side, "req") == 0) {
-		(void)h1_requests(&events, &t, &c);
-	} else {
-		(void)h1_responses(&events, &t, &c);
-		h1_expect_head(c, strcmp(side, "head") == 0);
-	}
-	while (at < in.len && n >= 0 && stuck < 3) {
-		size_t piece = step ? step : 1 + random_below(40);
-
-		if (given <= at)
-			given = MIN(in.len, at + piece);
-		/* An exact copy on the heap: reading past it shows under ASan. */
-		char *copy = malloc(given - at);
-
-		memcpy(copy, in.ptr + at, given - at);
-		n = c->ops->feed(c, slice_of(copy, given - at));
-		free(copy);
-		if (n >= 0)
-			at += (size_t)n;
-		stuck = n == 0 ? stuck + 1 : 0;
-		if (n == 0)
-			c->ops->next(c);
-	}
-	if (n >= 0)
-		n = c->ops->eof(c);
-	body_close(&t);
-	if (stuck >= 3)
-		(void)buf_str(&t.text, " opaque");
-	v.r = n < 0 ? (int)n : 0;
-	v.status = n < 0 ? c->status : 0;
-	v.why = n < 0 ? c->why : "";
-	slice_copy(v.trace, sizeof(v.trace), buf_slice(&t.text));
-	c->ops->free(c);
-	buf_done(&t.text);
-	return v;
+	(void)ctx;
+	return random_below(40);
 }
 
 /* The escapes of cases.txt. */
@@ -165,22 +57,26 @@ static void unescape(struct slice in, struct buf *out)
 static void case_check(const char *side, const char *verdict, const char *what, struct slice in,
 		       const char *row)
 {
-	struct verdict whole = run(side, in, in.len ? in.len : 1, 0), cut;
-	bool fine = strcmp(verdict, "ok") == 0;
+	enum h1_side of = strcmp(side, "req") == 0 ? H1_REQUESTS :
+			  strcmp(side, "res") == 0 ? H1_RESPONSES :
+						     H1_ANSWER_TO_HEAD;
+	struct h1_verdict whole = h1_run(of, in, NULL, NULL, 0), cut;
+	bool fine = strcmp(verdict, "ok") == 0, same;
+	size_t one = 1;
 
 	t_int(whole.r, fine ? 0 : -EPROTO, "verdict of: %s", row);
-	t_str(fine ? whole.trace : whole.why, what, "events or reason of: %s", row);
+	t_str(fine ? whole.trace.data : whole.why, what, "events or reason of: %s", row);
 	t_int(whole.status, fine ? 0 : atoi(verdict), "status of: %s", row);
+	t_int(whole.wrong, 0, "order of events: %s", row);
 	for (int i = 0; i <= RANDOM_CUTS; i++) {
-		cut = run(side, in, i ? 0 : 1, i % 3 == 2 ? 1 : 0);
-		if (cut.r == whole.r && strcmp(cut.why, whole.why) == 0 &&
-		    strcmp(cut.trace, whole.trace) == 0)
-			continue;
-		t_ok(false, "cut %d differs: \"%s\" (%s), whole \"%s\" (%s): %s", i, cut.trace,
-		     cut.why, whole.trace, whole.why, row);
-		return;
+		cut = h1_run(of, in, i ? random_len : fixed_len, &one, i % 3 == 2 ? 1 : 0);
+		same = cut.r == whole.r && strcmp(cut.why, whole.why) == 0 &&
+		       strcmp(cut.trace.data, whole.trace.data) == 0;
+		t_ok(same, "cut %d differs: \"%s\" (%s), whole \"%s\" (%s): %s", i, cut.trace.data,
+		     cut.why, whole.trace.data, whole.why, row);
+		h1_verdict_done(&cut);
 	}
-	t_ok(true, "cuts");
+	h1_verdict_done(&whole);
 }
 
 static void cases(void)
@@ -253,13 +149,12 @@ static void limits(void)
 		{ "host", "GET / HTTP/1.1\r\nHost: ", "a", "\r\n\r\n", 261, 262, -EPROTO, 400,
 		  "host is too long" },
 	};
+	struct h1_verdict v;
 	struct buf b;
 
 	buf_init(&b, 1 << 20);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		for (int over = 0; over < 2; over++) {
-			struct verdict v;
-
 			if (!over && !rows[i].fits)
 				continue;
 			buf_clear(&b);
@@ -267,17 +162,20 @@ static void limits(void)
 			repeat(&b, rows[i].unit, over ? rows[i].over : rows[i].fits);
 			repeat(&b, rows[i].after, 1);
 			for (size_t step = 1; step < 200000; step *= 37) {
-				v = run("req", buf_slice(&b), step, 0);
+				v = h1_run(H1_REQUESTS, buf_slice(&b), fixed_len, &step, 0);
 				t_int(v.r, over ? rows[i].r : 0, "%s, %s, step %zu: %s",
 				      rows[i].what, over ? "over" : "fits", step, v.why);
 				t_int(v.status, over ? rows[i].status : 0, "%s", rows[i].what);
 				t_str(v.why, over ? rows[i].why : "", "%s", rows[i].what);
+				h1_verdict_done(&v);
 			}
 		}
 	}
 	buf_clear(&b);
 	repeat(&b, "HTTP/1.1 103 Early Hints\r\n\r\n", 33);
-	t_str(run("res", buf_slice(&b), 7, 0).why, "too many interim responses", "interim");
+	v = h1_run(H1_RESPONSES, buf_slice(&b), NULL, NULL, 0);
+	t_str(v.why, "too many interim responses", "interim");
+	h1_verdict_done(&v);
 	buf_done(&b);
 }
 
@@ -391,7 +289,7 @@ static void bodies(void)
 	struct buf b;
 
 	buf_init(&b, 1 << 20);
-	(void)h1_requests(&events, NULL, &c);
+	(void)h1_requests(&keeping, NULL, &c);
 	t_int(c->ops->send_head(c, 1, &h, &b), 0, "head");
 	buf_clear(&b);
 	t_int(c->ops->send_data(c, 1, SLICE("0123456789abcdefg"), &b), 0, "data");
