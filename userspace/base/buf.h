@@ -23,7 +23,7 @@ void buf_trim(struct buf *b);
 
 static inline struct slice buf_slice(const struct buf *b)
 {
-	return slice_of(b->data + b->off, b->len - b->off);
+	return slice_of(b->data ? b->data + b->off : NULL, b->len - b->off);
 }
 
 static inline size_t buf_size(const struct buf *b)

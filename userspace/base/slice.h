@@ -63,7 +63,7 @@ static inline struct slice slice_sub(struct slice a, size_t from, size_t to)
 		to = a.len;
 	if (from > to)
 		from = to;
-	return (struct slice){ a.ptr + from, to - from };
+	return (struct slice){ a.ptr ? a.ptr + from : NULL, to - from };
 }
 
 static inline struct slice slice_from(struct slice a, size_t from)
