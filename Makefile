@@ -121,9 +121,14 @@ $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
 
+# The unit tests under ASan and UBSan, in a build of their own: make sanitize [ROOM=wire]
+sanitize:
+	$(Q)$(MAKE) --no-print-directory B=$(B)-asan ROOM=$(ROOM) \
+		OPT="-O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined" check-unit
+
 clean:
 	$(Q)rm -rf $(B) $(B)-fuzz $(B)-asan
 
-.PHONY: all tests units tools check-unit deps check check-bpf check-e2e bench fuzz fuzzers clean
+.PHONY: all tests units tools check-unit deps check check-bpf check-e2e bench fuzz fuzzers sanitize clean
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
