@@ -83,6 +83,21 @@ static int worker_main(const struct options *o)
 	return 1;
 }
 
+/* ---- recorder ---- */
+
+static int recorder_role(const struct options *o)
+{
+	const struct recorder_options r = { .state_dir = o->state, .rotate_bytes = 256ULL << 20 };
+	int e = sandbox_user(RECORDER_USER);
+
+	(void)signal(SIGTERM, SIG_IGN); /* it ends when its channel does, with everything booked */
+	if (e < 0) {
+		log_error("cannot become %s: %s", RECORDER_USER, strerror(-e));
+		return 1;
+	}
+	return recorder_main(o->fd, &r);
+}
+
 /* ---- signer ---- */
 
 /* What the CA may name: the catalogue's exact names and suffixes; of a pattern the part after its

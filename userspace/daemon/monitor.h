@@ -32,6 +32,7 @@ struct slot {
 	int metrics_fd;
 	uint64_t alive_ns;        /* CLOCK_MONOTONIC of its last sign of life */
 	uint64_t generation;      /* of the rules it confirmed */
+	bool draining;            /* its last worker died and the recorder is not through with it */
 };
 
 struct seen_table;

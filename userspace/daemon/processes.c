@@ -26,27 +26,106 @@
 
 #define SPOOL_SIZE (16U << 20)
 #define SIGNER_WAIT_MS 10000 /* making a CA takes a moment on a busy machine */
+#define RECORDER_WAIT_MS 20000 /* it may have to drain what was left behind */
 #define ALIVE_NS 1000000000ULL
 #define STOP_MS 5000
 
 /* ---- recorder ---- */
 
+static int recorder_tell(struct monitor *m, uint32_t kind, uint32_t slot, const int *fds, size_t n_fds)
+{
+	struct recorder_message msg = { .kind = kind, .slot = slot };
+
+	if (kind == RECORDER_START)
+		msg.fresh = m->worker.pid == 0;
+	return m->recorder.pid ? channel_send(m->recorder.channel, &msg, RECORDER_SHORT, fds, n_fds) : -EPIPE;
+}
+
+static int recorder_add_spool(struct monitor *m, uint32_t slot)
+{
+	const int fds[] = { spool_fd(m->slots[slot].spool), m->wake_fd };
+
+	return recorder_tell(m, RECORDER_ADD_SPOOL, slot, fds, ARRAY_LEN(fds));
+}
+
+static void slot_drained(struct monitor *m, uint32_t slot)
+{
+	if (slot >= m->o.workers || !m->slots[slot].draining)
+		return;
+	m->slots[slot].draining = false;
+	if (m->budgets)
+		budget_release_worker(m->budgets, slot);
+}
+
+static void recorder_event(struct watch *w, uint32_t events)
+{
+	struct monitor *m = container_of(w, struct monitor, recorder_watch);
+	struct recorder_message msg;
+	ssize_t n;
+
+	(void)events;
+	while ((n = channel_recv(w->fd, &msg, sizeof(msg), NULL, NULL)) > 0)
+		if (msg.kind == RECORDER_WORKER_DONE)
+			slot_drained(m, msg.slot);
+	if (n != -EAGAIN)
+		loop_unwatch(m->loop, w);
+}
+
+/* Waits for the recorder's word that the budgets are filled; the table comes with it. */
+static int recorder_started(struct monitor *m)
+{
+	struct recorder_message msg;
+	int fds[CHANNEL_FDS], r;
+	size_t n_fds = 0;
+	ssize_t n;
+
+	do {
+		r = channel_wait(m->recorder.channel, RECORDER_WAIT_MS);
+		if (r < 0)
+			return r;
+		n = channel_recv(m->recorder.channel, &msg, sizeof(msg), fds, &n_fds);
+		if (n <= 0)
+			return n < 0 ? (int)n : -EPIPE;
+	} while (msg.kind != RECORDER_STARTED);
+	r = msg.status;
+	if (r == 0 && n_fds == 1 && !m->budgets)
+		r = budget_table_map(fds[0], &m->budgets);
+	for (size_t i = 0; i < n_fds; i++)
+		(void)close(fds[i]);
+	return r;
+}
+
 int recorder_start(struct monitor *m)
 {
-	const int fds[] = { m->wake_fd };
 	int r;
 
 	m->recorder.role = "recorder";
-	r = child_start(&m->recorder, &m->o, fds, ARRAY_LEN(fds));
-	for (size_t i = 0; r == 0 && i < m->o.workers; i++)
+	r = child_start(&m->recorder, &m->o, NULL, 0);
+	for (uint32_t i = 0; r == 0 && i < m->o.workers; i++) {
 		if (m->slots[i].spool)
-			r = recorder_add_spool(m->recorder.channel, (uint32_t)i, spool_fd(m->slots[i].spool));
-	return r;
+			r = recorder_add_spool(m, i);
+		/* What its predecessor was still to say of a dead worker, the rings on disk tell this one. */
+		slot_drained(m, i);
+	}
+	if (r == 0)
+		r = recorder_tell(m, RECORDER_START, 0, NULL, 0);
+	if (r == 0)
+		r = recorder_started(m);
+	if (r < 0)
+		return r;
+	m->recorder_watch = (struct watch){ .fd = m->recorder.channel, .fn = recorder_event };
+	return loop_watch(m->loop, &m->recorder_watch, EPOLLIN);
 }
 
 void monitor_record(struct monitor *m, const struct record *r)
 {
-	int rc = m->recorder.pid ? recorder_record(m->recorder.channel, r) : -EPIPE;
+	static struct recorder_message msg;
+	int rc = -EPIPE;
+
+	msg.kind = RECORDER_RECORD;
+	msg.record = *r;
+	if (m->recorder.pid)
+		rc = channel_send(m->recorder.channel, &msg, sizeof(msg), NULL, 0);
 
 	if (rc < 0 && m->lost_records++ % 1000 == 0)
 		log_warn("a record of the monitor could not be handed over: %s; lost so far: %llu",
@@ -218,7 +297,7 @@ static int slot_prepare(struct monitor *m, struct slot *s, unsigned number)
 		int r = booking_spool_new(m->o.state, number, SPOOL_SIZE, &s->spool);
 
 		if (r == 0)
-			r = recorder_add_spool(m->recorder.channel, number, spool_fd(s->spool));
+			r = recorder_add_spool(m, number);
 		return r;
 	}
 	return 0;
@@ -328,7 +407,7 @@ static void slots_closed(struct monitor *m)
 		if (!s->spool)
 			continue;
 		if (m->recorder.pid)
-			(void)recorder_worker_gone(m->recorder.channel, i);
+			s->draining = recorder_tell(m, RECORDER_WORKER_GONE, i, NULL, 0) == 0;
 		spool_close(s->spool);
 		s->spool = NULL;
 	}
@@ -356,6 +435,15 @@ int data_path_start(struct monitor *m)
 
 /* ---- supervision ---- */
 
+/* The recorder still books what the last worker left: nobody may take its place in the budgets yet. */
+static bool slots_draining(const struct monitor *m)
+{
+	for (unsigned i = 0; i < m->o.workers; i++)
+		if (m->slots[i].draining)
+			return true;
+	return false;
+}
+
 static void again(struct timer *t)
 {
 	struct monitor *m = container_of(t, struct monitor, restart);
@@ -368,7 +456,11 @@ static void again(struct timer *t)
 	if (r == 0 && m->data_path && !m->signer.pid)
 		signer_again(m);
 	if (r == 0 && m->data_path && !m->worker.pid)
-		r = workers_start(m);
+		r = slots_draining(m) ? -EAGAIN : workers_start(m);
+	if (r == -EAGAIN) {
+		(void)timer_arm(m->loop, t, 20);
+		return;
+	}
 	if (r < 0) {
 		log_error("cannot start a process again: %s; trying on", strerror(-r));
 		(void)timer_arm(m->loop, t, 1000);
@@ -394,6 +486,8 @@ void processes_reaped(struct monitor *m)
 			}
 			if (c == &m->worker)
 				slots_closed(m);
+			if (c == &m->recorder)
+				loop_unwatch(m->loop, &m->recorder_watch);
 			child_ended(c, status);
 			if (c != &m->recorder)
 				monitor_note(m, "%s ended unexpectedly and is started again", c->role);
@@ -405,17 +499,22 @@ void processes_reaped(struct monitor *m)
 
 int processes_init(struct monitor *m)
 {
-	char path[PATH_MAX];
-
 	m->signer.channel = m->worker.channel = m->recorder.channel = m->resolver.channel = -1;
 	for (size_t i = 0; i < SLOTS_MAX; i++)
 		m->slots[i].channel = m->slots[i].metrics_fd = m->slots[i].watch.fd = -1;
 	m->restart.fn = again;
 	m->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (m->wake_fd < 0)
-		return -errno;
-	(void)snprintf(path, sizeof(path), "%s/budgets.shm", m->o.state);
-	return budget_table_open(path, &m->budgets);
+	return m->wake_fd < 0 ? -errno : 0;
+}
+
+/* It books what is left once its channel is closed; SIGTERM would cut that short. */
+static void recorder_stop(struct monitor *m)
+{
+	if (!m->recorder.pid)
+		return;
+	(void)close(m->recorder.channel);
+	m->recorder.channel = -1;
+	child_stop(&m->recorder, RECORDER_WAIT_MS);
 }
 
 /* The data path first, so that its last records reach the recorder. */
@@ -434,7 +533,8 @@ void processes_stop(struct monitor *m)
 	child_stop(&m->signer, STOP_MS);
 	seen_free(m);
 	monitor_note(m, "daemon stopped");
-	child_stop(&m->recorder, STOP_MS);
+	loop_unwatch(m->loop, &m->recorder_watch);
+	recorder_stop(m);
 	for (size_t i = 0; i < m->n_listeners; i++)
 		(void)close(m->listeners[i]);
 	m->n_listeners = 0;

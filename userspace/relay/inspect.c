@@ -3,8 +3,8 @@
 
 #include <errno.h>
 
-int inspect_parts(struct txn *t, const struct jdoc *doc, struct slice raw, const struct part *parts,
-		  size_t n, struct findings *out)
+int inspect_parts(struct txn *t, const uint8_t *actions, const struct jdoc *doc, struct slice raw,
+		  const struct part *parts, size_t n, struct findings *out)
 {
 	struct worker *w = t->c->w;
 
@@ -20,7 +20,7 @@ int inspect_parts(struct txn *t, const struct jdoc *doc, struct slice raw, const
 				return -ENOMEM;
 			key = jspan_key(doc, node);
 		}
-		r = dlp_scan(t->rules->dlp, w->dlp_scratch, text, key, (uint32_t)i, out);
+		r = dlp_scan_for(t->rules->dlp, w->dlp_scratch, actions, text, key, (uint32_t)i, out);
 		if (r < 0)
 			return r;
 	}
@@ -55,6 +55,6 @@ enum dlp_action inspect_strictest(const struct findings *f, const uint8_t *actio
 
 int request_inspect(struct txn *t)
 {
-	return inspect_parts(t, &t->message.doc, t->text, t->message.parts, t->message.n_parts,
+	return inspect_parts(t, t->decision.dlp_request, &t->message.doc, t->text, t->message.parts, t->message.n_parts,
 			     &t->findings);
 }

@@ -136,8 +136,10 @@ static int copied_event(void *ctx, const struct sse_event *e)
 	struct txn *t = ctx;
 	struct jdoc doc;
 
-	if (!e->data.ptr || !e->data.len || jspan_parse(e->data, &t->arena, &doc) < 0)
+	if (!e->data.ptr || !e->data.len)
 		return 0;
+	if (jspan_parse(e->data, &t->arena, &doc) < 0)
+		doc = (struct jdoc){ .text = e->data };
 	t->reply.n_parts = 0;
 	return t->dialect->read_event(&t->reply, e->name, &doc, &t->arena, &t->arena);
 }
@@ -218,7 +220,8 @@ int reply_on_end(struct txn *t)
 	if (r == 0 && text.len)
 		r = read_copy(t, text, &doc);
 	if (r == 0 && t->reply.n_parts)
-		r = inspect_parts(t, &doc, text, t->reply.parts, t->reply.n_parts, &t->reply_findings);
+		r = inspect_parts(t, t->decision.dlp_response, &doc, text, t->reply.parts, t->reply.n_parts,
+				  &t->reply_findings);
 	if (r < 0) {
 		r = txn_fail(t, "reply", r);
 		t->reply_findings.n = r == 0 ? 0 : t->reply_findings.n;

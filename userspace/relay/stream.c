@@ -200,9 +200,8 @@ static int send_edited(struct txn *t, const struct held *h)
 	int r;
 
 	arena_reset(&t->event_arena);
-	r = jspan_parse(h->data, &t->event_arena, &doc);
-	if (r < 0)
-		return r;
+	if (jspan_parse(h->data, &t->event_arena, &doc) < 0)
+		doc = (struct jdoc){ .text = h->data };
 	for (size_t i = 0; i < h->n_own && n < ARRAY_LEN(s); i++)
 		s[n++] = h->own[i];
 	for (size_t i = 0; i < h->n_parts; i++)
@@ -313,7 +312,7 @@ static int own_text(struct txn *t, const struct jdoc *doc, const struct part *p,
 	struct findings f = { .arena = &t->event_arena };
 	struct splice *s, *grown;
 	size_t n;
-	int r = inspect_parts(t, doc, doc->text, p, 1, &f);
+	int r = inspect_parts(t, t->decision.dlp_response, doc, doc->text, p, 1, &f);
 
 	if (r < 0 || !f.n)
 		return r;
@@ -349,7 +348,7 @@ static int event_hold(struct txn *t, const struct sse_event *e, const struct jdo
 		struct held_part *hp = &h->parts[h->n_parts];
 		struct slice text;
 
-		if (p->lane == UINT32_MAX) {
+		if (p->lane == UINT32_MAX || p->node == UINT32_MAX) {
 			r = own_text(t, doc, p, h);
 			block |= r == 1;
 			continue;
@@ -381,7 +380,8 @@ static int event_pass(struct txn *t, const struct sse_event *e, const struct jdo
 {
 	for (size_t i = 0; i < t->reply.n_parts; i++) {
 		const struct part *p = &t->reply.parts[i];
-		struct lane *l = p->lane == UINT32_MAX ? NULL : lane_find(t, p->lane);
+		struct lane *l = p->lane == UINT32_MAX || p->node == UINT32_MAX ? NULL :
+										  lane_find(t, p->lane);
 
 		if (l && lane_push(t, l, jspan_text(doc, &doc->nodes[p->node], &t->event_arena), false) < 0)
 			t->reply_copy_full = true;
@@ -425,7 +425,10 @@ static int on_event(void *ctx, const struct sse_event *e)
 	t->reply.cap_parts = 0;
 	t->reply.parts = NULL;
 	t->reply.usage_chunk = false;
-	if (e->data.ptr && e->data.len && jspan_parse(e->data, &t->event_arena, &doc) == 0) {
+	if (e->data.ptr && e->data.len) {
+		/* What is no JSON ("[DONE]") the dialect still wants to see. */
+		if (jspan_parse(e->data, &t->event_arena, &doc) < 0)
+			doc = (struct jdoc){ .text = e->data };
 		r = t->dialect->read_event(&t->reply, e->name, &doc, &t->event_arena, &t->arena);
 		if (r < 0)
 			return r;
@@ -451,8 +454,8 @@ int stream_feed(struct txn *t, struct slice d)
 static int scan_lanes(struct txn *t)
 {
 	for (size_t i = 0; i < t->n_lanes; i++) {
-		int r = dlp_scan(t->rules->dlp, t->c->w->dlp_scratch, buf_slice(&t->lanes[i].text),
-				 (struct slice){ "", 0 }, (uint32_t)i, &t->reply_findings);
+		int r = dlp_scan_for(t->rules->dlp, t->c->w->dlp_scratch, t->decision.dlp_response,
+				     buf_slice(&t->lanes[i].text), (struct slice){ "", 0 }, (uint32_t)i, &t->reply_findings);
 
 		if (r < 0)
 			return r;

@@ -13,8 +13,8 @@ static const struct {
 	int (*run)(struct txn *t);
 } request_story[] = {
 	{ "read", request_read },       /* wire, dialect: bytes become a message        */
-	{ "inspect", request_inspect }, /* dlp: the message yields findings             */
 	{ "decide", request_decide },   /* policy: facts become a decision              */
+	{ "inspect", request_inspect }, /* dlp: the message yields findings             */
 	{ "reserve", request_reserve }, /* spend: hold the worst case, learn the budget */
 	{ "act", request_act },         /* redact, change the model, refuse             */
 	{ "forward", request_forward }, /* out to the provider                          */

@@ -289,6 +289,8 @@ static int setup(struct worker *w)
 	r = spool_map(fds[SETUP_SPOOL], &w->spool);
 	if (r == 0)
 		r = budget_table_map(fds[SETUP_BUDGETS], &w->budgets);
+	if (r == 0)
+		r = budget_table_worker(w->budgets, w->setup.slot);
 	(void)close(fds[SETUP_SPOOL]);
 	(void)close(fds[SETUP_BUDGETS]);
 	w->metrics = mmap(NULL, sizeof(*w->metrics), PROT_READ | PROT_WRITE, MAP_SHARED,
