@@ -195,11 +195,16 @@ static __always_inline void dns_answer(struct scratch *s, __u64 token)
 SEC("cgroup_skb/ingress")
 int sp_dns(struct __sk_buff *skb)
 {
-	__u32 udp = transport_offset(skb, IPPROTO_UDP);
+	const __u8 *ip = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	struct scratch *s;
 	__u16 sport = 0;
 	__u64 token;
+	__u32 udp;
 
+	/* Every received packet comes by: leave without a helper call where it can be seen. */
+	if (ip + 20 <= end && (ip[0] >> 4 == 4 ? ip[9] : ip[6]) != IPPROTO_UDP)
+		return 1;
+	udp = transport_offset(skb, IPPROTO_UDP);
 	if (!udp || bpf_skb_load_bytes(skb, udp, &sport, sizeof(sport)) || sport != bpf_htons(53))
 		return 1;
 	if (skb->len < udp + 8 + DNS_HEADER)

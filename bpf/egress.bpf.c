@@ -230,7 +230,7 @@ int sp_egress(struct __sk_buff *skb)
 	if (sk->protocol != IPPROTO_TCP)
 		return 1;
 	tp = bpf_tcp_sock(sk);
-	if (!tp)
+	if (!tp || !tp->data_segs_out)
 		return 1;
 	/* The counter includes this packet: only a connection's first data segment goes on. */
 	if (tp->data_segs_out > (skb->gso_segs > 1 ? skb->gso_segs : 1) &&

@@ -1,6 +1,8 @@
 /* Redirect, hand-over of the origin, marks and fail modes, against the running kernel. */
 #include "tests/bpf/lab.h"
 
+#include <bpf/bpf.h>
+
 #define AI4 "203.0.113.9"
 #define AI6 "2001:db8::9"
 
@@ -361,6 +363,116 @@ static void quic(struct set *s)
 	lab_mode(s->k, SP_MODE_ENFORCE, 1);
 }
 
+/* As the worker runs: nobody, no capability, the two descriptors inherited. */
+static void unprivileged(struct set *s)
+{
+	int c = lab_connect(AI4, 443, false), status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		int a = lab_accept(s->l4), fd = socket(AF_INET, SOCK_STREAM, 0), r;
+		struct sp_origin_key key;
+		struct sp_origin o;
+		union lab_addr to;
+		socklen_t len = lab_addr(&to, AI4, 8444);
+
+		if (setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0)
+			_exit(1);
+		lab_origin_key(a, &key);
+		r = origin_take(kern_origins_fd(s->k), &key, &o);
+		if (r < 0 || o.provider != 7)
+			_exit(2);
+		if (mark_socket(kern_marks_fd(s->k), fd) < 0)
+			_exit(3);
+		/* Nobody listens there: refused by the address itself, and counted as ours. */
+		_exit(connect(fd, &to.sa, len) < 0 && errno == ECONNREFUSED ? 0 : 4);
+	}
+	uint64_t own = lab_count(s->k, SP_COUNT_OWN);
+
+	waitpid(pid, &status, 0);
+	t_int(WEXITSTATUS(status), 0, "nobody takes origins and marks sockets by descriptor");
+	t_int(lab_count(s->k, SP_COUNT_OWN) - own, 1, "its marked socket is left alone");
+	close(c);
+}
+
+/* A caller that connects and exits at once: path and inode are the kernel's. */
+static void short_lived(struct set *s)
+{
+	const struct sp_event *e;
+	char self[PATH_MAX] = "";
+	struct stat st;
+	int status;
+	pid_t pid;
+
+	t_ok(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0 && stat(self, &st) == 0, "self");
+	lab_drain(s->k);
+	pid = fork();
+	if (pid == 0) {
+		execl(self, "renamed", "dial", NULL);
+		_exit(127);
+	}
+	waitpid(pid, &status, 0);
+	lab_drain(s->k);
+	e = lab_last(SP_EVENT_CONNECT);
+	t_ok(e && e->task.tgid == (uint32_t)pid && e->task.exe_ino == st.st_ino, "who it was");
+	t_ok(e && strncmp(e->task.exe, self, SP_EXE_LEN - 1) == 0, "the path it was started by");
+	t_ok(e && e->task.ancestor[0].tgid == (uint32_t)getpid() &&
+		     e->task.ancestor[1].tgid == (uint32_t)getppid(),
+	     "and its ancestry");
+	close(lab_accept(s->l4));
+}
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+
+static void mptcp(struct set *s)
+{
+	union lab_addr a, peer;
+	socklen_t len = lab_addr(&a, AI4, 8443), plen = sizeof(peer);
+	int fd = socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP), got;
+	struct sp_origin_key key;
+	struct sp_origin o;
+
+	if (fd < 0) {
+		t_skip("no MPTCP: %s", strerror(errno));
+		return;
+	}
+	t_int(connect(fd, &a.sa, len), 0, "MPTCP is redirected");
+	got = lab_accept(s->l4);
+	lab_origin_key(got, &key);
+	t_ok(origin_take(kern_origins_fd(s->k), &key, &o) == 0 && o.port == 8443, "MPTCP has an origin");
+	t_ok(getpeername(fd, &peer.sa, &plen) == 0 && peer.v4.sin_addr.s_addr == a.v4.sin_addr.s_addr,
+	     "getpeername of an MPTCP socket");
+	close(fd);
+	close(got);
+}
+
+/* A program attached without sharing keeps us out: say whose it is. */
+static void held(void)
+{
+	char sub[PATH_MAX];
+	struct kern_options o = { sub, NULL, true };
+	struct kern *k = NULL;
+	struct buf why;
+
+	t_ok(lab_subgroup("held", sub) != 0, "a cgroup somebody else holds");
+	int cg = open(sub, O_RDONLY | O_DIRECTORY);
+	struct bpf_insn prog[] = { { .code = 0xb7, .imm = 1 }, { .code = 0x95 } };
+	LIBBPF_OPTS(bpf_prog_load_opts, lo, .expected_attach_type = BPF_CGROUP_INET4_CONNECT);
+	int fd = bpf_prog_load(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, "squatter", "GPL", prog, 2, &lo);
+
+	t_int(bpf_prog_attach(fd, cg, BPF_CGROUP_INET4_CONNECT, 0), 0, "without BPF_F_ALLOW_MULTI");
+	buf_init(&why, 4096);
+	t_int(kern_open(&o, &k, &why), -EPERM, "we cannot attach");
+	t_ok(slice_find(buf_slice(&why), SLICE("squatter")) > 0, "and name it: %.*s",
+	     SLICE_FMT(buf_slice(&why)));
+	buf_done(&why);
+	bpf_prog_detach2(fd, cg, BPF_CGROUP_INET4_CONNECT);
+	close(fd);
+	close(cg);
+}
+
 static void test(void)
 {
 	struct set s;
@@ -372,6 +484,10 @@ static void test(void)
 	redirected(&s, "IPv6", AI6, false, s.l6);
 	redirected(&s, "v4-mapped", AI4, true, s.l4);
 	task_facts(&s);
+	unprivileged(&s);
+	short_lived(&s);
+	mptcp(&s);
+	held();
 	others(&s);
 	marks(&s);
 	dialled(&s);
@@ -387,7 +503,9 @@ static void test(void)
 	t_ok(lab_connect("127.0.0.1", 1, false) == -ECONNREFUSED, "detached");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	if (argc == 2 && strcmp(argv[1], "dial") == 0)
+		return lab_connect(AI4, 443, false) < 0;
 	return lab_run(test);
 }

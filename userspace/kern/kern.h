@@ -98,7 +98,26 @@ struct kern_feature {
 	bool required;       /* for redirect; false: degraded without */
 	const char *without; /* "IPv4 connections cannot be redirected" */
 };
-/* Returns how many of out were filled (at most max), or -errno. */
+/* Returns how many of out were filled (at most max), or -errno. Loads every program, attaches none. */
 int kern_features(struct kern_feature *out, size_t max);
+
+/* A program on one of our hooks. */
+struct kern_attached {
+	const char *hook;
+	uint32_t id;
+	char name[16];
+	bool ours;   /* by its name: for display */
+	bool alone;  /* attached without BPF_F_ALLOW_MULTI: keeps every other one out */
+};
+/* Who holds our hooks on `cgroup` (NULL: the root). How many of out were filled, or -errno. */
+int kern_attached(const char *cgroup, struct kern_attached *out, size_t max);
+
+struct kern_pins {
+	size_t links;
+	uint64_t heartbeat_age_ns; /* of the daemon's last sign of life; ~0 never */
+	uint32_t listener_port;
+};
+/* What is pinned below pin_dir. -ENOENT when nothing is. */
+int kern_pins(const char *pin_dir, struct kern_pins *out);
 
 #endif
