@@ -361,6 +361,7 @@ static void put_where(struct out *o, const struct record *r)
 	SET_UINT(o, "upstream_status", r->upstream_status);
 	FLAG(o, "stream", r->stream);
 	FLAG(o, "sanctioned", r->sanctioned);
+	FLAG(o, "distrust", r->distrust);
 }
 
 static void put_amounts(struct out *o, const struct record *r)

@@ -52,6 +52,7 @@ struct record {
 	uint32_t status;        /* sent to the client */
 	uint32_t upstream_status;
 	bool stream, sanctioned, estimated, priced;
+	bool distrust;          /* SPLICED, REFUSED: the client does not trust our CA */
 	int64_t input_tokens, output_tokens, cached_tokens, cache_write_tokens, reasoning_tokens; /* -1 */
 	int64_t cost_microusd;
 	struct {
@@ -81,6 +82,15 @@ int record_json(const struct record *r, struct buf *out);
 
 /* The way back, from a line of the log (jansson). Unknown members are left alone. 0 or -EBADMSG. */
 int record_read(const json_t *line, struct record *out);
+
+/*
+ * The form for the spool: only the words that are not zero, as most of a record is; the worker writes
+ * 1 KB instead of 6. So clear a record before filling it.
+ * record_put: 0, or spool_put()'s errors. record_unpack: -EBADMSG (damaged, or another version's).
+ */
+struct spool;
+int record_put(struct spool *s, const struct record *r);
+int record_unpack(struct slice in, struct record *out);
 
 /* Mends what came from a process that is not trusted: texts end, counts and choices are in range. */
 void record_sane(struct record *r);

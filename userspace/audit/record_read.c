@@ -181,6 +181,7 @@ int record_read(const json_t *o, struct record *out)
 	r->upstream_status = (uint32_t)read_int(o, "upstream_status", 0);
 	r->stream = json_is_true(json_object_get(o, "stream"));
 	r->sanctioned = json_is_true(json_object_get(o, "sanctioned"));
+	r->distrust = json_is_true(json_object_get(o, "distrust"));
 	read_amounts(o, r);
 	read_lists(o, r);
 	return 0;
@@ -239,7 +240,7 @@ void record_sane(struct record *r)
 	r->would = r->would > ACTION_FAILED ? ACTION_FAILED : r->would;
 	r->mode = r->mode > 2 ? 0 : r->mode;
 	sane_bool(&r->stream), sane_bool(&r->sanctioned);
-	sane_bool(&r->estimated), sane_bool(&r->priced);
+	sane_bool(&r->estimated), sane_bool(&r->priced), sane_bool(&r->distrust);
 	sane_amounts(r);
 	sane_who(&r->who);
 	END(r->provider), END(r->host), END(r->address), END(r->endpoint), END(r->dialect);

@@ -219,7 +219,10 @@ int spool_put(struct spool *s, const void *entry, size_t len)
 
 unsigned spool_free_percent(const struct spool *s)
 {
-	return (unsigned)((s->size - used(s)) * 100 / s->size);
+	uint64_t n = atomic_load_explicit(&s->header->head, memory_order_relaxed) -
+		     atomic_load_explicit(&s->header->tail, memory_order_relaxed);
+
+	return (unsigned)((s->size - MIN(n, (uint64_t)s->size)) * 100 / s->size);
 }
 
 /* Length of the entry at the cursor, or -ENOENT, -EBADMSG. */

@@ -36,7 +36,7 @@ uint64_t worker_request_id(struct worker *w, char out[40])
 
 int worker_record(struct worker *w, const struct record *r)
 {
-	int rc = spool_put(w->spool, r, sizeof(*r));
+	int rc = record_put(w->spool, r);
 
 	if (rc < 0) {
 		metric_add(w->metrics, records_refused, 1);

@@ -43,17 +43,23 @@ int ledger_init(struct db *d)
 		      (int64_t)LEDGER_VERSION);
 }
 
+int ledger_add(struct db *d, const struct budget_account *a, int64_t microusd, int64_t tokens,
+	       int64_t requests)
+{
+	struct slice id = slice_of(a->id, strnlen(a->id, sizeof(a->id)));
+
+	return db_run(d, "INSERT INTO ledger_accounts VALUES(?1, ?2, ?3, ?4, ?5, ?6)"
+			 " ON CONFLICT DO UPDATE SET microusd = microusd + ?4,"
+			 " tokens = tokens + ?5, requests = requests + ?6",
+		      "tiiiii", id, (int64_t)a->caller, (int64_t)a->window_s,
+		      MAX(microusd, (int64_t)0), MAX(tokens, (int64_t)0), requests);
+}
+
 int ledger_book(struct db *d, const struct budget_account *accounts, size_t n, int64_t microusd,
 		int64_t tokens)
 {
 	for (size_t i = 0; i < n; i++) {
-		const struct budget_account *a = &accounts[i];
-		struct slice id = slice_of(a->id, strnlen(a->id, sizeof(a->id)));
-		int r = db_run(d, "INSERT INTO ledger_accounts VALUES(?1, ?2, ?3, ?4, ?5, 1)"
-				  " ON CONFLICT DO UPDATE SET microusd = microusd + ?4,"
-				  " tokens = tokens + ?5, requests = requests + 1",
-			       "tiiii", id, (int64_t)a->caller, (int64_t)a->window_s,
-			       MAX(microusd, (int64_t)0), MAX(tokens, (int64_t)0));
+		int r = ledger_add(d, &accounts[i], microusd, tokens, 1);
 
 		if (r < 0)
 			return r;

@@ -13,6 +13,9 @@ int ledger_init(struct db *d);
  * exactly once, whenever the recorder is killed. */
 int ledger_book(struct db *d, const struct budget_account *accounts, size_t n, int64_t microusd,
 		int64_t tokens);
+/* The same for the sum of several exchanges of one account: what the recorder adds up in a batch. */
+int ledger_add(struct db *d, const struct budget_account *a, int64_t microusd, int64_t tokens,
+	       int64_t requests);
 /* Raises the shared table to what the windows that are still open at now_s say. Drain the spool
  * first: what lies in it is not in the ledger yet. */
 int ledger_restore(struct db *d, struct budget_table *t, uint64_t now_s);
