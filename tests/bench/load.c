@@ -10,6 +10,7 @@
  */
 #include "base/buf.h"
 #include "base/clock.h"
+#include "tests/bench/lib/exchange.h"
 #include "tests/bench/lib/measure.h"
 #include "tests/fake/lib/reply.h"
 
@@ -30,16 +31,14 @@
 
 enum mode { MODE_KA, MODE_NEW, MODE_SSE, MODE_IDLE };
 enum step { CONNECTING, SHAKING, WAITING /* for its turn */, SENDING, READING, IDLING };
-enum framing { FRAME_HEAD, FRAME_LENGTH, FRAME_CHUNK_SIZE, FRAME_CHUNK, FRAME_TRAILER };
 
 struct client {
 	enum step step;
 	int fd;
-	unsigned index;
+	unsigned index; /* for messages */
 	SSL *ssl;
 	struct buf out, in, text; /* request; bytes as they come; the body of a stream */
-	enum framing framing;
-	size_t left; /* bytes of the body or the chunk to come */
+	struct response response;
 	uint64_t start_ns, due_ns;
 	bool first, want_write;
 };
@@ -60,68 +59,55 @@ static int epfd;
 static struct client *clients;
 static unsigned long done, errors, events, connections, resumed;
 static unsigned ended; /* clients that have nothing more to do */
+static unsigned opened;
 static uint64_t began_ns, warm_ns, end_ns;
 static bool measuring, draining;
 static struct samples latency, first_byte, chunk_delay;
 static uint64_t cpu_before, measured_from, measured_done;
 
-static const char words[] =
-	"we looked at the quarterly numbers for the northern stores and found that the new layout sells "
-	"more bread in the morning while coffee stays flat so please suggest three short experiments ";
-
-/* A JSON string's content of n bytes that no other request has: eight letters of the serial, words. */
-static void text_put(struct buf *b, size_t n, unsigned long serial)
+/* Every stamp of the stream's text so far; what is left is the start of the next. */
+static void stream_stamps(struct client *c)
 {
-	char mark[10];
+	struct slice s = buf_slice(&c->text);
+	uint64_t now = clock_mono_ns();
+	long at;
 
-	for (int i = 0; i < 8; i++, serial /= 20)
-		mark[i] = (char)("bcdfghjklmnpqrstvwxz"[serial % 20]);
-	mark[8] = ' ';
-	(void)buf_append(b, slice_of(mark, 9));
-	while (n > 9) {
-		size_t take = MIN(n - 9, sizeof(words) - 1);
+	while ((at = slice_find(s, SLICE("fp_"))) >= 0 && s.len >= (size_t)at + 3 + STAMP_LEN) {
+		uint64_t sent = stamp_read(s.ptr + at + 3);
 
-		(void)buf_append(b, slice_of(words, take));
-		n -= take;
+		if (sent && now > sent && measuring) {
+			samples_add(&chunk_delay, now - sent);
+			events++;
+		}
+		s = slice_from(s, (size_t)at + 3);
+	}
+	buf_consume(&c->text, buf_size(&c->text) - MIN(s.len, at >= 0 ? s.len - (size_t)at : (size_t)2));
+}
+
+static void body_bytes(void *ctx, struct slice s)
+{
+	struct client *c = ctx;
+
+	if (c->first) {
+		c->first = false;
+		if (measuring)
+			samples_add(&first_byte, clock_mono_ns() - c->start_ns);
+	}
+	if (o.mode == MODE_SSE) {
+		(void)buf_append(&c->text, s);
+		stream_stamps(c);
 	}
 }
 
 static void request_make(struct client *c)
 {
-	static unsigned long serial;
-	struct buf body;
-	size_t texts = o.body > 300 ? o.body - 250 : 50;
-	const char *fault = o.fault ? o.fault : "fast";
+	char ticks[64];
 
-	serial++;
-	buf_init(&body, 64 << 20);
-	(void)buf_str(&body, "{\"model\":\"gpt-4o-mini\",\"temperature\":0.2,\"max_tokens\":200,");
-	if (o.mode == MODE_SSE)
-		(void)buf_str(&body, "\"stream\":true,");
-	(void)buf_str(&body, "\"messages\":[{\"role\":\"system\",\"content\":\"");
-	text_put(&body, texts / 4, serial);
-	(void)buf_str(&body, "\"},{\"role\":\"user\",\"content\":\"");
-	text_put(&body, texts / 4, serial);
-	(void)buf_str(&body, "\"},{\"role\":\"assistant\",\"content\":\"");
-	text_put(&body, texts / 4, serial);
-	(void)buf_str(&body, "\"},{\"role\":\"user\",\"content\":\"");
-	text_put(&body, texts / 4, serial);
-	(void)buf_str(&body, "\"}]}");
+	snprintf(ticks, sizeof(ticks), "ticks-%u-16-%u", o.chunks, o.every_ms);
 	buf_clear(&c->out);
-	(void)buf_printf(&c->out,
-			 "POST /v1/chat/completions HTTP/1.1\r\nHost: %s\r\nAccept: application/json\r\n"
-			 "User-Agent: OpenAI/Python 1.54.0\r\nX-Stainless-Lang: python\r\n"
-			 "X-Stainless-Runtime: CPython\r\nAuthorization: Bearer lab-key\r\n"
-			 "Content-Type: application/json\r\n",
-			 o.host);
-	if (o.mode == MODE_SSE)
-		(void)buf_printf(&c->out, "x-lab-fault: ticks-%u-16-%u\r\n", o.chunks, o.every_ms);
-	else
-		(void)buf_printf(&c->out, "x-lab-fault: %s\r\n", fault);
-	(void)buf_printf(&c->out, "Content-Length: %zu\r\n\r\n", buf_size(&body));
-	(void)buf_append(&c->out, buf_slice(&body));
-	buf_done(&body);
-	c->framing = FRAME_HEAD;
+	exchange_request(&c->out, o.host, o.body, o.mode == MODE_SSE,
+			 o.fault ? o.fault : o.mode == MODE_SSE ? ticks : "fast");
+	c->response = (struct response){ .body = body_bytes, .ctx = c };
 	c->first = true;
 	buf_clear(&c->text);
 }
@@ -200,118 +186,6 @@ static int session_new(SSL *ssl, SSL_SESSION *s)
 	return 1;
 }
 
-/* Every stamp of the stream's text so far; what is left is the start of the next. */
-static void stream_stamps(struct client *c)
-{
-	struct slice s = buf_slice(&c->text);
-	uint64_t now = clock_mono_ns();
-	long at;
-
-	while ((at = slice_find(s, SLICE("fp_"))) >= 0 && s.len >= (size_t)at + 3 + STAMP_LEN) {
-		uint64_t sent = stamp_read(s.ptr + at + 3);
-
-		if (sent && now > sent && measuring) {
-			samples_add(&chunk_delay, now - sent);
-			events++;
-		}
-		s = slice_from(s, (size_t)at + 3);
-	}
-	buf_consume(&c->text, buf_size(&c->text) - MIN(s.len, at >= 0 ? s.len - (size_t)at : (size_t)2));
-}
-
-static void body_bytes(struct client *c, struct slice s)
-{
-	if (c->first) {
-		c->first = false;
-		if (measuring)
-			samples_add(&first_byte, clock_mono_ns() - c->start_ns);
-	}
-	if (o.mode == MODE_SSE) {
-		(void)buf_append(&c->text, s);
-		stream_stamps(c);
-	}
-}
-
-/* 1: the response is complete, 0: more to come, -1: it is not a 200 or not HTTP. */
-static int response_head(struct client *c)
-{
-	struct slice s = buf_slice(&c->in);
-	long end = slice_find(s, SLICE("\r\n\r\n")), at;
-
-	if (end < 0)
-		return s.len > 65536 ? -1 : 0;
-	if (!slice_starts(s, SLICE("HTTP/1.1 200 "))) {
-		fprintf(stderr, "load: %.*s\n", (int)MIN((size_t)400, s.len), s.ptr);
-		return -1;
-	}
-	c->framing = FRAME_CHUNK_SIZE;
-	for (at = slice_find(s, SLICE("\r\n")) + 2; at < end;) {
-		struct slice line = slice_sub(s, (size_t)at, (size_t)end);
-		long eol = slice_find(line, SLICE("\r\n"));
-
-		line = slice_sub(line, 0, eol < 0 ? line.len : (size_t)eol);
-		if (line.len > 15 && strncasecmp(line.ptr, "content-length:", 15) == 0) {
-			char digits[24];
-
-			slice_copy(digits, sizeof(digits), slice_trim(slice_from(line, 15)));
-			c->left = strtoul(digits, NULL, 10);
-			c->framing = FRAME_LENGTH;
-		}
-		at += (long)line.len + 2;
-	}
-	buf_consume(&c->in, (size_t)end + 4);
-	return 2;
-}
-
-static int response_feed(struct client *c)
-{
-	for (;;) {
-		struct slice s = buf_slice(&c->in);
-		long eol;
-		size_t n;
-		int r;
-
-		switch (c->framing) {
-		case FRAME_HEAD:
-			r = response_head(c);
-			if (r != 2)
-				return r;
-			break;
-		case FRAME_LENGTH:
-		case FRAME_CHUNK:
-			n = MIN(s.len, c->left);
-			if (n)
-				body_bytes(c, slice_sub(s, 0, n));
-			buf_consume(&c->in, n);
-			c->left -= n;
-			if (c->left)
-				return 0;
-			if (c->framing == FRAME_LENGTH)
-				return 1;
-			if (buf_size(&c->in) < 2)
-				return 0;
-			buf_consume(&c->in, 2);
-			c->framing = FRAME_CHUNK_SIZE;
-			break;
-		case FRAME_CHUNK_SIZE:
-		case FRAME_TRAILER:
-			eol = slice_find(s, SLICE("\r\n"));
-			if (eol < 0)
-				return 0;
-			if (c->framing == FRAME_TRAILER && eol == 0) {
-				buf_consume(&c->in, 2);
-				return 1;
-			}
-			if (c->framing == FRAME_CHUNK_SIZE) {
-				c->left = strtoul(s.ptr, NULL, 16);
-				c->framing = c->left ? FRAME_CHUNK : FRAME_TRAILER;
-			}
-			buf_consume(&c->in, (size_t)eol + 2);
-			break;
-		}
-	}
-}
-
 static void client_send(struct client *c)
 {
 	while (buf_size(&c->out)) {
@@ -349,11 +223,13 @@ static void client_answered(struct client *c)
 		samples_add(&latency, clock_mono_ns() - c->start_ns);
 		measured_done++;
 	}
-	if (o.mode == MODE_IDLE || draining) {
-		if (o.mode != MODE_IDLE)
-			client_close(c);
+	if (o.mode == MODE_IDLE) {
 		c->step = IDLING;
 		ended++;
+		if (opened < o.clients && client_open(&clients[opened++]) < 0)
+			client_fail(c, "connect");
+	} else if (draining) {
+		client_stop(c);
 	} else if (o.mode == MODE_NEW) {
 		client_close(c);
 		if (client_open(c) < 0)
@@ -381,7 +257,7 @@ static void client_read(struct client *c)
 			return;
 		}
 		c->in.len += (size_t)n;
-		r = c->step == READING ? response_feed(c) : 0;
+		r = c->step == READING ? exchange_feed(&c->response, &c->in) : 0;
 		if (r < 0) {
 			client_fail(c, "not a good answer");
 			return;
@@ -414,10 +290,7 @@ static void client_shake(struct client *c)
 		client_request(c);
 		return;
 	}
-	/* Streams begin spread over the interval, as they would in life. */
 	c->step = WAITING;
-	c->due_ns = MAX(clock_mono_ns(), began_ns) +
-		    (uint64_t)c->index * o.every_ms * 1000000ULL / o.clients;
 }
 
 static void client_event(struct client *c)
@@ -444,12 +317,29 @@ static void client_event(struct client *c)
 		client_read(c);
 }
 
+/* Handshakes would hide what a stream costs: all are connected before the first begins, and then
+ * they begin spread over the interval, as they would in life. */
+static void streams_begin(uint64_t now)
+{
+	if (connections < o.clients)
+		return;
+	began_ns = now + 100000000;
+	warm_ns = began_ns + (o.chunks + 2) * o.every_ms * 1000000ULL; /* the first of each warms up */
+	end_ns = warm_ns + o.seconds * 1000000000ULL;
+	for (unsigned i = 0; i < o.clients; i++)
+		clients[i].due_ns = began_ns + i * o.every_ms * 1000000ULL / o.clients;
+}
+
 /* Begins and ends the measured part, starts streams whose turn it is; ms to sleep. */
 static int tick(void)
 {
 	uint64_t now = clock_mono_ns();
 	int sleep_ms = 100;
 
+	if (o.mode == MODE_SSE && !began_ns) {
+		streams_begin(now);
+		return 10;
+	}
 	if (!measuring && !measured_from && now >= warm_ns) {
 		measuring = true;
 		measured_from = now;
@@ -597,20 +487,25 @@ int main(int argc, char **argv)
 	if (setup() < 0)
 		return 3;
 	rss_before = o.of ? measure_rss_kb(o.of, &pss_before) : 0;
-	began_ns = clock_mono_ns();
-	/* A fifth of the time warms up; streams are measured from their start. */
-	warm_ns = began_ns + (o.mode == MODE_SSE || o.mode == MODE_IDLE ? 0 : o.seconds * 200000000ULL);
-	end_ns = began_ns + o.seconds * (o.mode == MODE_SSE || o.mode == MODE_IDLE ? 1000000000ULL : 1200000000ULL);
+	if (o.mode != MODE_SSE) {
+		/* A fifth of the time warms up. */
+		began_ns = clock_mono_ns();
+		warm_ns = began_ns + o.seconds * 200000000ULL;
+		end_ns = o.mode == MODE_IDLE ? UINT64_MAX : began_ns + o.seconds * 1200000000ULL;
+	}
 	for (unsigned i = 0; i < o.clients; i++) {
 		struct client *c = &clients[i];
 
 		c->index = i;
+		c->fd = -1;
 		buf_init(&c->out, 80 << 20);
 		buf_init(&c->in, 80 << 20);
 		buf_init(&c->text, 80 << 20);
-		if (client_open(c) < 0)
-			client_fail(c, "connect");
 	}
+	/* Idle connections come a few at a time: what a burst costs is not what they hold. */
+	for (; opened < o.clients && (o.mode != MODE_IDLE || opened < 8); opened++)
+		if (client_open(&clients[opened]) < 0)
+			client_fail(&clients[opened], "connect");
 	run();
 	cpu = o.of ? measure_cpu_ns(o.of) - cpu_before : 0;
 	if (o.mode == MODE_IDLE)
