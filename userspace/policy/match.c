@@ -76,11 +76,12 @@ static const char *unit_check(enum field f, const char *text)
 	struct slice s = slice_str(text);
 
 	if (f == FIELD_SLICE)
-		return slice_ends(s, SLICE(".slice")) ? NULL : "a slice ends in .slice";
+		return slice_ends(s, SLICE(".slice")) ? NULL :
+						       "is no slice: its name ends in .slice";
 	if (strchr(text, '/'))
 		return text[0] == '/' && text[1] ? NULL
-						 : "a cgroup path begins with / (as in "
-						   "/system.slice/billing.service)";
+						 : "is no cgroup path; write it whole, as "
+						   "/system.slice/billing.service";
 	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++)
 		if (slice_ends(s, slice_str(suffixes[i])))
 			return NULL;
