@@ -3,6 +3,7 @@
 #include "fixture.h"
 
 #include "base/text.h"
+#include "ident/cgroup.h"
 
 static unsigned state = 20261120;
 
@@ -20,12 +21,15 @@ static const char *const cgroups[] = {
 	"/user.slice/user-1000.slice/user@1000.service/app.slice/app-code.scope",
 	"/user.slice/user-1000.slice/session-3.scope",
 	"/user.slice/user-1001.slice/user@1001.service/init.scope",
+	"/user.slice/user-1001.slice/user@1001.service/billing.service",
+	"/user.slice/user-1001.slice/user@1001.service/mine/system.slice/build-2.service",
+	"/system.slice",
 	"/kube/pod-1/work",
 	"/kube/pod-2",
 	"/",
 };
 static const char *const units[] = { "billing.service", "build-*.service", "user@*.service",
-				     "app-*.scope",	"build-2.service", "/kube/pod-*",
+				     "user@*.service/app-*.scope", "build-2.service", "/kube/pod-*",
 				     "/kube/*/work",	"user.slice",	   "user-1000.slice" };
 static const char *const exes[] = { "/usr/bin/curl", "/usr/bin/python3*", "/opt/*" };
 static const char *const exe_of[] = { "/usr/bin/curl", "/usr/bin/python3.11", "/opt/agent/bin", "" };
@@ -92,15 +96,14 @@ static struct policy *random_policy(void)
 
 static void random_who(struct principal *who)
 {
-	const char *cgroup = cgroups[pick(ARRAY_LEN(cgroups))], *last = strrchr(cgroup, '/') + 1;
-	size_t len = strlen(last);
+	const char *cgroup = cgroups[pick(ARRAY_LEN(cgroups))];
 
 	memset(who, 0, sizeof(*who));
 	who->uid = 999 + pick(5);
 	slice_copy(who->cgroup, sizeof(who->cgroup), slice_str(cgroup));
 	slice_copy(who->exe, sizeof(who->exe), slice_str(exe_of[pick(ARRAY_LEN(exe_of))]));
-	if (len > 6 && (strcmp(last + len - 6, ".scope") == 0 || strstr(last, ".service")))
-		slice_copy(who->unit, sizeof(who->unit), slice_str(last));
+	(void)cgroup_unit(slice_str(cgroup), who->unit, sizeof(who->unit), who->slice,
+			  sizeof(who->slice));
 }
 
 static const struct policy_scope *find(const struct policy_scope *s, size_t n,
@@ -121,16 +124,21 @@ static const struct policy_scope *find(const struct policy_scope *s, size_t n,
 	return any;
 }
 
-/* The cgroup at the end of `path` is one of those the pattern names: as whois_unit_cgroups() does. */
+/* The cgroup at the end of `path` is one of those the pattern names: as ident/cgroup.c finds them. */
 static bool names_cgroup(const char *pattern, struct slice path)
 {
+	char unit[256], in[256];
 	const char *last = path.ptr + path.len;
+	bool own = cgroup_unit(path, unit, sizeof(unit), in, sizeof(in)) == path.len;
 
 	if (*pattern == '/')
 		return text_glob(pattern, path);
+	if (own && unit[0])
+		return text_glob(pattern, slice_str(unit));
 	while (last > path.ptr && last[-1] != '/')
 		last--;
-	return text_glob(pattern, slice_of(last, path.len - (size_t)(last - path.ptr)));
+	return !unit[0] && slice_is(slice_of(last, path.len - (size_t)(last - path.ptr)), in) &&
+	       text_glob(pattern, slice_str(in));
 }
 
 /* The kernel's walk. With several patterns on one cgroup `lowest` takes the weakest entry: any must do. */
