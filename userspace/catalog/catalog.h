@@ -4,6 +4,7 @@
 #ifndef CATALOG_CATALOG_H
 #define CATALOG_CATALOG_H
 
+#include "base/arena.h"
 #include "base/json.h"
 #include "base/slice.h"
 
@@ -93,5 +94,9 @@ struct endpoint {
  */
 void endpoint_find(const struct catalog_match *m, struct slice method, struct slice path,
 		   struct endpoint *out);
+
+/* endpoint.model as people write it: percent-decoded, in `a`. ptr NULL: not in the path, or memory is
+ * out. */
+struct slice endpoint_model(const struct endpoint *e, struct arena *a);
 
 #endif

@@ -6,6 +6,7 @@
 #include "catalog/catalog.h"
 
 #include "base/def.h"
+#include "base/text.h"
 
 #define CHAT "openai-chat"
 #define RESPONSES "openai-responses"
@@ -187,4 +188,26 @@ void endpoint_find(const struct catalog_match *m, struct slice method, struct sl
 		out->dialect = CHAT;
 	if (strcmp(out->name, "other") == 0 && m && strcmp(m->role, "mcp") == 0)
 		out->name = "mcp";
+}
+
+struct slice endpoint_model(const struct endpoint *e, struct arena *a)
+{
+	char *out = e->model.ptr ? arena_bytes(a, e->model.len + 1) : NULL;
+	size_t n = 0;
+
+	if (!out)
+		return (struct slice){ NULL, 0 };
+	for (size_t i = 0; i < e->model.len; i++) {
+		unsigned char byte;
+
+		if (e->model.ptr[i] == '%' && i + 2 < e->model.len &&
+		    text_unhex(slice_sub(e->model, i + 1, i + 3), &byte, 1) == 1) {
+			out[n++] = (char)byte;
+			i += 2;
+		} else {
+			out[n++] = e->model.ptr[i];
+		}
+	}
+	out[n] = '\0';
+	return slice_of(out, n);
 }

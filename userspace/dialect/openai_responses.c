@@ -221,6 +221,8 @@ static int responses_read_reply(struct reply *r, const struct jdoc *doc, struct 
 
 	if (!doc->n)
 		return reply_raw(r, doc, a);
+	if (jspan_get(doc, jspan_root(doc), "choices")) /* Azure's other models answer so */
+		return dialect_openai_chat.read_reply(r, doc, a);
 	ret = response_read(r, doc, jspan_root(doc), a);
 	return ret ? ret : reply_walk_run(&w, &ctx, doc, a);
 }
@@ -232,7 +234,7 @@ static bool ends_stream(struct slice type)
 }
 
 /* By the data's own "type": some providers leave the event: line out. */
-static int responses_read_event(struct reply *r, struct slice name UNUSED, const struct jdoc *doc,
+static int responses_read_event(struct reply *r, struct slice name, const struct jdoc *doc,
 				struct arena *a, struct arena *keep)
 {
 	struct reply_walk ctx = { .reply = r, .keep = keep };
@@ -243,13 +245,20 @@ static int responses_read_event(struct reply *r, struct slice name UNUSED, const
 
 	if (!doc->n)
 		return reply_raw(r, doc, a);
+	if (jspan_get(doc, root, "choices"))
+		return dialect_openai_chat.read_event(r, name, doc, a, keep);
 	w.root = delta_state(type);
 	w.outer = lane_outer(doc, root);
 	w.repeat = w.root == R_EVENT;
 	ctx.count_calls = slice_is(type, "response.output_item.added");
 	if (ends_stream(type)) {
+		/* It lists every item again, also those that were never announced. */
+		const struct jnode *all = jspan_get(doc, jspan_get(doc, root, "response"), "output");
+
 		r->ended = true;
-		ctx.count_calls = r->n_tool_calls == 0; /* items that were never announced */
+		ctx.count_calls = all && all->child;
+		if (ctx.count_calls)
+			r->n_tool_calls = 0;
 	}
 	ret = response_read(r, doc, jspan_get(doc, root, "response"), keep);
 	return ret ? ret : reply_walk_run(&w, &ctx, doc, a);

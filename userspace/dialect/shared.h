@@ -5,6 +5,8 @@
 #include "dialect/dialect.h"
 #include "dialect/walk.h"
 
+extern const struct dialect dialect_openai_chat;
+
 int message_tool(struct message *m, struct arena *a, struct slice name);
 
 /* What a walk over a reply's body or event works on: the hook's ctx. */
