@@ -77,7 +77,7 @@ $(B)/tests/%: $(B)/tests/%.o $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
 
-$(FAKELIB): $(patsubst %.c,$(B)/%.o,$(wildcard tests/fake/lib/*.c userspace/base/*.c))
+$(FAKELIB): $(patsubst %.c,$(B)/%.o,$(wildcard tests/fake/lib/*.c tests/bench/lib/*.c userspace/base/*.c))
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 

@@ -115,10 +115,11 @@ static __always_inline int connect_provider(struct bpf_sock_addr *ctx, const str
 	conn = bpf_sk_storage_get(&sp_conns, ctx->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!conn) { /* no memory: without a record it cannot be redirected */
 		count(SP_COUNT_EVENTS_LOST);
-		m = mode_find(BPF_CORE_READ(task, cgroups, dfl_cgrp), BPF_CORE_READ(task, cred, uid.val),
-			      h->provider);
+		m = mode_find(BPF_CORE_READ(task, cgroups, dfl_cgrp),
+			      BPF_CORE_READ(task, cred, uid.val), h->provider);
 		if (watch_only || !m || m->mode == SP_MODE_OBSERVE || !m->fail_closed) {
-			count(m && m->mode != SP_MODE_OBSERVE ? SP_COUNT_FAILED_OPEN : SP_COUNT_OBSERVED);
+			count(m && m->mode != SP_MODE_OBSERVE ? SP_COUNT_FAILED_OPEN
+							      : SP_COUNT_OBSERVED);
 			return ACT_PASS;
 		}
 		count(SP_COUNT_REFUSED);
@@ -154,7 +155,8 @@ static __always_inline int connect_provider(struct bpf_sock_addr *ctx, const str
 }
 
 /* Nobody but a redirected connection may reach our listener: whoever dials it is told no. */
-static __always_inline int connect_dialled(struct bpf_sock_addr *ctx, const __u32 dst[4], __u32 port)
+static __always_inline int connect_dialled(struct bpf_sock_addr *ctx, const __u32 dst[4],
+					   __u32 port)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct sp_event *e;
@@ -175,8 +177,8 @@ static __always_inline int connect_dialled(struct bpf_sock_addr *ctx, const __u3
 }
 
 /*
- * UDP to a provider's port 443 is QUIC, or getaddrinfo() sorting addresses (it connects a UDP socket
- * to each): refused alike where the mode enforces, never counted or reported as QUIC here.
+ * UDP to a provider's port 443 is QUIC, or getaddrinfo() sorting addresses (it connects a socket to
+ * each): refused alike where the mode enforces, never counted or reported as QUIC here.
  */
 static __always_inline int connect_udp(const struct sp_config *c, const __u32 dst[4], __u32 port)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
-/* What every hook asks: whose address is this, which mode applies, is the proxy alive; and counts. */
+/* What every hook asks: whose address is it, which mode applies, is the proxy alive; and counts. */
 #ifndef SALLYPORT_DECIDE_BPF_H
 #define SALLYPORT_DECIDE_BPF_H
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
 /*
- * Learns providers' addresses from DNS answers before the application sees them (RFC 1035; EDNS, RFC
- * 6891, is a record like any other here and skipped).
+ * Learns providers' addresses from DNS answers before the application sees them (RFC 1035; EDNS,
+ * RFC 6891, is a record like any other here and skipped).
  *
  * hook     cgroup_skb/ingress: UDP from port 53
  * maps     sp_names read; sp_hosts, sp_counters written
@@ -26,7 +26,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /*
  * Reads the name at `off` into scratch->name, lower-cased, dotted, zero-filled. Returns the offset
- * behind it (behind the first pointer, if any), or 0 when it is malformed. Pointers must go backwards
+ * behind it (behind the first pointer, if any), or 0 when it is malformed. Pointers must go back
  * (RFC 1035 4.1.4: "a prior occurrence"), so there are no loops.
  */
 __noinline __u32 dns_name(__u32 off)
@@ -79,7 +79,7 @@ __noinline __u32 dns_name(__u32 off)
 	return 0;
 }
 
-/* The record at `off` into scratch->record. Returns the offset behind it, or 0 when it is malformed. */
+/* The record at `off` into scratch->record. Returns the offset behind it, 0 when malformed. */
 __noinline __u32 dns_record(__u32 off)
 {
 	struct scratch *s = scratch_get(SCRATCH_DNS);
@@ -169,7 +169,8 @@ static __always_inline void dns_answer(struct scratch *s, __u64 token)
 	const struct record *r = &s->record;
 
 	/* An answer to a standard query, no error, one question. */
-	if ((byte_at(s, 2) & 0xf8) != 0x80 || byte_at(s, 3) & 0x0f || be16_at(s, 4) != 1 || !records)
+	if ((byte_at(s, 2) & 0xf8) != 0x80 || byte_at(s, 3) & 0x0f || be16_at(s, 4) != 1 ||
+	    !records)
 		return;
 	off = dns_name(DNS_HEADER);
 	if (!off)

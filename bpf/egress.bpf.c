@@ -5,7 +5,8 @@
  * so a ClientHello above the MTU is whole here.
  *
  * hook     cgroup_skb/egress
- * maps     sp_marks, sp_conns, sp_names, sp_modes, sp_config read; sp_hosts, sp_held, sp_events written
+ * maps     sp_marks, sp_conns, sp_names, sp_modes, sp_config read; sp_hosts, sp_held, sp_told,
+ *          sp_events written
  * verdict  pass; where the mode enforces: learn the address and hold the connection back (this and
  *          all its later data), so that the client's retry is redirected. UDP to a provider's port
  *          443: reported once a socket, dropped where the mode enforces
@@ -19,8 +20,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define EXTENSIONS 64
 
 /*
- * Server name of the ClientHello in the scratch (RFC 8446 4.1.2) into scratch->name. 0 when there is
- * none in what the first segment holds.
+ * Server name of the ClientHello in the scratch (RFC 8446 4.1.2) into scratch->name. 0 when there
+ * is none in what the first segment holds.
  */
 __noinline __u32 hello_name(__u32 slot)
 {
@@ -72,8 +73,8 @@ static __always_inline bool remote_address(struct __sk_buff *skb, __u8 addr[16])
 }
 
 /*
- * The sender, if the current task is plausibly it: a segment may leave in a softirq that interrupted
- * a stranger, but the first data of a connection nearly always leaves in send(). NULL otherwise.
+ * The sender, if the current task is plausibly it: a segment may leave in a softirq that stopped a
+ * stranger, but the first data of a connection nearly always leaves in send(). NULL otherwise.
  */
 static __always_inline struct task_struct *sender(struct __sk_buff *skb, struct cgroup *made_in)
 {
@@ -135,12 +136,12 @@ static __always_inline int hello_late(struct __sk_buff *skb, struct bpf_sock *sk
 	       (m->fail_closed || heartbeat_fresh(c));
 	count(SP_COUNT_HELLO_LATE);
 	host_learn(s, provider, SP_HOST_HELLO, LEARNED_S);
-	/* User space had it down as another provider's (a shared address): the retry must find this. */
+	/* User space had it as another provider's (a shared address): the retry must see it. */
 	fixed = hold ? bpf_map_lookup_elem(&sp_static, s->addr) : NULL;
 	if (fixed && fixed->provider != provider)
 		fixed->provider = provider;
-	egress_event(skb, SP_EVENT_HELLO, hold ? SP_REFUSED : SP_PASSED_OBSERVE, s, port, provider, task,
-		     made_in, netns);
+	egress_event(skb, SP_EVENT_HELLO, hold ? SP_REFUSED : SP_PASSED_OBSERVE, s, port, provider,
+		     task, made_in, netns);
 	if (!hold)
 		return 1;
 	(void)bpf_sk_storage_get(&sp_held, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
@@ -166,7 +167,8 @@ static __always_inline int egress_tcp(struct __sk_buff *skb, struct bpf_sock *sk
 	conn = bpf_sk_storage_get(&sp_conns, sk, NULL, 0);
 	if ((conn && conn->verdict == SP_REDIRECTED) || bpf_sk_storage_get(&sp_marks, sk, NULL, 0))
 		return 1;
-	if (!scratch_load(s, skb, payload, skb->len - payload, &token) || !hello_name(SCRATCH_EGRESS))
+	if (!scratch_load(s, skb, payload, skb->len - payload, &token) ||
+	    !hello_name(SCRATCH_EGRESS))
 		return 1;
 	count(SP_COUNT_HELLOS);
 	provider = names_match(SCRATCH_EGRESS);
@@ -208,8 +210,8 @@ static __always_inline int egress_udp(struct __sk_buff *skb, struct bpf_sock *sk
 		count(SP_COUNT_QUIC_REFUSED);
 	if (tell_once(sk)) {
 		__builtin_memcpy(s->host.name, h->name, SP_NAME_LEN);
-		egress_event(skb, SP_EVENT_QUIC, no ? SP_REFUSED : SP_PASSED_OBSERVE, s, 443, h->provider,
-			     task, NULL, 0);
+		egress_event(skb, SP_EVENT_QUIC, no ? SP_REFUSED : SP_PASSED_OBSERVE, s, 443,
+			     h->provider, task, NULL, 0);
 	}
 	return !no;
 }

@@ -68,7 +68,7 @@ struct cgroup_subsys_state {
 };
 
 struct cgroup {
-	struct cgroup_subsys_state self; /* at offset 0 in every kernel: a css of it is the cgroup */
+	struct cgroup_subsys_state self; /* at offset 0: a css of it is the cgroup */
 	struct kernfs_node *kn;
 };
 

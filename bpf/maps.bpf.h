@@ -102,7 +102,7 @@ struct {
 	__type(value, __u32);
 } sp_held SEC(".maps");
 
-/* When a UDP socket was last reported (CLOCK_MONOTONIC): QUIC is an event a socket, not a packet. */
+/* When a UDP socket was last reported (CLOCK_MONOTONIC): an event a socket, not a packet. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

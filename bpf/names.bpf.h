@@ -22,7 +22,7 @@ static __always_inline bool scratch_load(struct scratch *s, struct __sk_buff *sk
 {
 	__u32 n = len > SCRATCH_PACKET ? SCRATCH_PACKET : len;
 
-	/* The verifier must see 1..4096 in the register it passes, not what clang knows of another. */
+	/* The verifier must see 1..4096 in the very register that is passed. */
 	asm volatile("" : "+r"(n));
 	n = ((n - 1) & (SCRATCH_PACKET - 1)) + 1;
 	*token = bpf_ktime_get_ns() ^ (__u64)bpf_get_prandom_u32() << 32;

@@ -3,7 +3,7 @@
  * An application that asks where it is connected to is told where it wanted to go.
  *
  * hook     cgroup/getpeername4, getpeername6
- * maps     sp_peers read (by tuple, so that an MPTCP socket, whose subflow was redirected, is found)
+ * maps     sp_peers read (by tuple: an MPTCP socket, whose subflow was redirected, is found too)
  * verdict  rewrites the answer, never refuses
  * failing  optional: without it getpeername() answers 127.0.0.1
  */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
 /*
- * QUIC on unconnected sockets: a datagram to a provider's UDP port 443 cannot be inspected; refused at
- * once, the client falls back to TCP. (Connected sockets: connect.bpf.c refuses, egress.bpf.c reports.)
+ * QUIC on unconnected sockets: a datagram to a provider's UDP port 443 cannot be inspected; refused
+ * at once, the client falls back to TCP. (Connected ones: connect.bpf.c refuses, egress.bpf.c
+ * reports.)
  *
  * hook     cgroup/sendmsg4, sendmsg6
  * maps     sp_static, sp_hosts, sp_modes, sp_config read; sp_told, sp_events written

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
 /*
- * Who is calling, as the kernel knows it: struct sp_task from the current task. By CO-RE reads only,
- * because cgroup_skb programs lack the pid and uid helpers before 6.10.
+ * Who is calling, as the kernel knows it: struct sp_task from a task. By CO-RE reads only, because
+ * cgroup_skb programs lack the pid and uid helpers before 6.10.
  */
 #ifndef SALLYPORT_TASK_BPF_H
 #define SALLYPORT_TASK_BPF_H
@@ -26,7 +26,7 @@ static __always_inline void task_ancestors(struct sp_task *t, struct task_struct
 		t->ancestor[i].start_boot_ns = 0;
 		__builtin_memset(t->ancestor[i].comm, 0, SP_COMM_LEN);
 		if (!tgid)
-			continue; /* the swapper, parent of init, has tgid 0 and is its own parent */
+			continue; /* the swapper, init's parent and its own, has tgid 0 */
 		t->ancestor[i].start_boot_ns = BPF_CORE_READ(up, start_boottime);
 		BPF_CORE_READ_INTO(&t->ancestor[i].comm, up, comm);
 		task = up;

@@ -1,6 +1,6 @@
 /*
- * What the hooks add to a connect() that has nothing to do with AI: UDP connect() (the bare hook) and
- * TCP connect, accept, close over loopback, with and without, in turns; medians over the rounds.
+ * What the hooks add to a connect() that has nothing to do with AI: UDP connect() (the bare hook)
+ * and TCP connect, accept, close over loopback, with and without, in turns; medians of rounds.
  */
 #include "tests/bpf/lab.h"
 
@@ -60,8 +60,8 @@ static void report(const char *what, double *without, double *with)
 	qsort(without, ROUNDS, sizeof(double), compare);
 	qsort(with, ROUNDS, sizeof(double), compare);
 	qsort(diff, ROUNDS, sizeof(double), compare);
-	printf("%-22s without %7.0f ns  with %7.0f ns  added %5.0f ns (quartiles %.0f to %.0f)\n", what,
-	       without[ROUNDS / 2], with[ROUNDS / 2], diff[ROUNDS / 2], diff[ROUNDS / 4],
+	printf("%-22s without %7.0f ns  with %7.0f ns  added %5.0f ns (quartiles %.0f to %.0f)\n",
+	       what, without[ROUNDS / 2], with[ROUNDS / 2], diff[ROUNDS / 2], diff[ROUNDS / 4],
 	       diff[ROUNDS * 3 / 4]);
 }
 
@@ -81,7 +81,11 @@ static void bench(void)
 	kern_heartbeat(k, clock_mono_ns() + 600000000000ULL);
 	lab_mode(k, SP_MODE_ENFORCE, 1);
 	for (int i = 0; i < 2000; i++) { /* tables of a lived-in node */
-		uint8_t a[16] = { [10] = 0xff, [11] = 0xff, [12] = 198, [13] = 18, [14] = (uint8_t)(i >> 8),
+		uint8_t a[16] = { [10] = 0xff,
+				  [11] = 0xff,
+				  [12] = 198,
+				  [13] = 18,
+				  [14] = (uint8_t)(i >> 8),
 				  [15] = (uint8_t)i };
 
 		(void)kern_host_put(k, a, 1, SLICE("api.example.ai"), 0);

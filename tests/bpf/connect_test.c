@@ -49,7 +49,8 @@ static void redirected(struct set *s, const char *why, const char *dst, bool map
 	lab_origin_key(a, &key);
 	t_int(origin_take(kern_origins_fd(s->k), &key, &o), 0, "%s: origin found", why);
 	lab_canonical(dst, want);
-	t_ok(memcmp(o.addr, want, 16) == 0 && o.port == 8443, "%s: origin is what was dialled", why);
+	t_ok(memcmp(o.addr, want, 16) == 0 && o.port == 8443, "%s: origin is what was dialled",
+	     why);
 	t_int(o.provider, 7, "%s: provider", why);
 	t_str(o.host, "api.example.ai", "%s: host", why);
 	t_int(o.flags, mapped ? SP_ORIGIN_MAPPED : 0, "%s: mapped flag", why);
@@ -58,7 +59,8 @@ static void redirected(struct set *s, const char *why, const char *dst, bool map
 	t_ok(o.task.uid == getuid() && o.task.gid == getgid(), "%s: uid and gid", why);
 	t_int(o.task.ancestor[0].tgid, getppid(), "%s: parent", why);
 	t_int(o.netns, lab_netns_cookie(c), "%s: netns cookie", why);
-	t_int(origin_take(kern_origins_fd(s->k), &key, &o), -ENOENT, "%s: origin is given once", why);
+	t_int(origin_take(kern_origins_fd(s->k), &key, &o), -ENOENT, "%s: origin is given once",
+	      why);
 	t_int(getpeername(c, &peer.sa, &len), 0, "%s: getpeername", why);
 	t_int(ntohs(peer.v4.sin_port), 8443, "%s: getpeername tells the dialled port", why);
 	if (peer.sa.sa_family == AF_INET)
@@ -67,7 +69,8 @@ static void redirected(struct set *s, const char *why, const char *dst, bool map
 		t_ok(memcmp(&peer.v6.sin6_addr, want, 16) == 0, "%s: getpeername address", why);
 	lab_drain(s->k);
 	e = lab_last(SP_EVENT_CONNECT);
-	t_ok(e && e->verdict == SP_REDIRECTED && e->task.tgid == (uint32_t)getpid() && e->port == 8443,
+	t_ok(e && e->verdict == SP_REDIRECTED && e->task.tgid == (uint32_t)getpid() &&
+		     e->port == 8443,
 	     "%s: event", why);
 	close(c);
 	close(a);
@@ -103,8 +106,9 @@ static void task_facts(struct set *s)
 		for (int i = 0; p && i < 20; i++)
 			p = strchr(p + 1, ' ');
 		start = p ? strtoull(p + 1, NULL, 10) : 0;
-		t_int(o.task.start_boot_ns / (1000000000ULL / (unsigned long long)sysconf(_SC_CLK_TCK)), start,
-		      "start time is /proc/pid/stat's");
+		t_int(o.task.start_boot_ns /
+			      (1000000000ULL / (unsigned long long)sysconf(_SC_CLK_TCK)),
+		      start, "start time is /proc/pid/stat's");
 	}
 	if (f)
 		fclose(f);
@@ -139,7 +143,8 @@ static void fail_modes(struct set *s)
 	int srv = lab_listen(AI4, &port), c, fd;
 
 	kern_heartbeat(s->k, clock_mono_ns() - 10000000000ULL);
-	t_int(lab_connect(AI4, 8443, false), -ECONNREFUSED, "stale heartbeat, fail closed: refused");
+	t_int(lab_connect(AI4, 8443, false), -ECONNREFUSED,
+	      "stale heartbeat, fail closed: refused");
 	t_int(lab_connect(AI4, 8443, true), -ECONNREFUSED, "mapped too");
 	t_int(lab_connect(AI6, 8443, false), -ECONNREFUSED, "IPv6 too");
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
@@ -158,7 +163,8 @@ static void fail_modes(struct set *s)
 
 	t_ok(got >= 0, "to the provider itself");
 	t_int(lab_count(s->k, SP_COUNT_FAILED_OPEN) - open_before, 1, "and is counted");
-	t_ok(write(c, "0123456789", 10) == 10 && read(got, (char[16]){ 0 }, 16) == 10, "10 bytes out");
+	t_ok(write(c, "0123456789", 10) == 10 && read(got, (char[16]){ 0 }, 16) == 10,
+	     "10 bytes out");
 	t_ok(write(got, "abc", 3) == 3 && read(c, (char[16]){ 0 }, 16) == 3, "3 bytes in");
 	close(c);
 	usleep(20000);
@@ -213,13 +219,15 @@ static void dialled(struct set *s)
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		t_int(lab_connect(rows[i].addr, s->port, rows[i].mapped), -ECONNREFUSED,
-		      "dialling the listener as %s%s", rows[i].mapped ? "::ffff:" : "", rows[i].addr);
+		      "dialling the listener as %s%s", rows[i].mapped ? "::ffff:" : "",
+		      rows[i].addr);
 	lab_drain(s->k);
 	t_ok(lab_last(SP_EVENT_DIALLED) != NULL, "is reported");
 	t_int(lab_count(s->k, SP_COUNT_LISTENER_DIALLED), ARRAY_LEN(rows), "and counted");
 }
 
-static void one_mode(struct set *s, const char *why, const struct kern_mode *m, size_t n, int verdict)
+static void one_mode(struct set *s, const char *why, const struct kern_mode *m, size_t n,
+		     int verdict)
 {
 	t_int(kern_modes_set(s->k, m, n), 0, "%s: set", why);
 	lab_drain(s->k);
@@ -314,7 +322,7 @@ static void again(struct set *s)
 	close(got);
 }
 
-/* Never accepted: its entry is gone with the socket, so that the port's next user does not get it. */
+/* Never accepted: its entry is gone with the socket, the port's next user does not get it. */
 static void forgotten(struct set *s)
 {
 	struct sp_origin_key key;
@@ -326,7 +334,8 @@ static void forgotten(struct set *s)
 	usleep(20000);
 	close(c);
 	usleep(50000);
-	t_int(origin_take(kern_origins_fd(s->k), &key, &o), -ENOENT, "the entry left with the socket");
+	t_int(origin_take(kern_origins_fd(s->k), &key, &o), -ENOENT,
+	      "the entry left with the socket");
 }
 
 static void others(struct set *s)
@@ -347,7 +356,8 @@ static void quic(struct set *s)
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
 	socklen_t len = lab_addr(&a, AI4, 443);
 
-	t_ok(connect(fd, &a.sa, len) < 0 && errno == ECONNREFUSED, "UDP connect to port 443 is refused");
+	t_ok(connect(fd, &a.sa, len) < 0 && errno == ECONNREFUSED,
+	     "UDP connect to port 443 is refused");
 	lab_drain(s->k);
 	t_ok(!lab_last(SP_EVENT_QUIC), "and not reported: getaddrinfo does this");
 	close(fd);
@@ -404,7 +414,8 @@ static void short_lived(struct set *s)
 	int status;
 	pid_t pid;
 
-	t_ok(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0 && stat(self, &st) == 0, "self");
+	t_ok(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0 && stat(self, &st) == 0,
+	     "self");
 	lab_drain(s->k);
 	pid = fork();
 	if (pid == 0) {
@@ -441,8 +452,10 @@ static void mptcp(struct set *s)
 	t_int(connect(fd, &a.sa, len), 0, "MPTCP is redirected");
 	got = lab_accept(s->l4);
 	lab_origin_key(got, &key);
-	t_ok(origin_take(kern_origins_fd(s->k), &key, &o) == 0 && o.port == 8443, "MPTCP has an origin");
-	t_ok(getpeername(fd, &peer.sa, &plen) == 0 && peer.v4.sin_addr.s_addr == a.v4.sin_addr.s_addr,
+	t_ok(origin_take(kern_origins_fd(s->k), &key, &o) == 0 && o.port == 8443,
+	     "MPTCP has an origin");
+	t_ok(getpeername(fd, &peer.sa, &plen) == 0 &&
+		     peer.v4.sin_addr.s_addr == a.v4.sin_addr.s_addr,
 	     "getpeername of an MPTCP socket");
 	close(fd);
 	close(got);

@@ -49,8 +49,8 @@ static void start(struct packet *p, const char *question, unsigned type, unsigne
 }
 
 /* owner NULL: a pointer to the question. */
-static void record(struct packet *p, const char *owner, unsigned type, uint32_t ttl, const void *data,
-		   size_t len)
+static void record(struct packet *p, const char *owner, unsigned type, uint32_t ttl,
+		   const void *data, size_t len)
 {
 	if (owner)
 		put_name(p, owner);
@@ -97,7 +97,8 @@ static bool deliver(int srv, int cli, const struct packet *p)
 	socklen_t len = sizeof(from);
 	uint8_t got[4096];
 
-	return send(cli, "?", 1, 0) == 1 && recvfrom(srv, got, sizeof(got), 0, &from.sa, &len) == 1 &&
+	return send(cli, "?", 1, 0) == 1 &&
+	       recvfrom(srv, got, sizeof(got), 0, &from.sa, &len) == 1 &&
 	       sendto(srv, p->b, p->n, 0, &from.sa, len) == (ssize_t)p->n &&
 	       recv(cli, got, sizeof(got), 0) == (ssize_t)p->n && memcmp(got, p->b, p->n) == 0;
 }
@@ -135,15 +136,18 @@ static void simple(void)
 		{ "the suffix itself", "openai.azure.com", "192.0.2.5", 2 },
 		{ "a suffix ends at a label", "notopenai.azure.com", "192.0.2.6", 0 },
 		{ "partial label", "us-east5-aiplatform.googleapis.com", "192.0.2.7", 3 },
-		{ "nothing before the partial label", "-aiplatform.googleapis.com", "192.0.2.8", 0 },
+		{ "nothing before the partial label", "-aiplatform.googleapis.com", "192.0.2.8",
+		  0 },
 		{ "the rest of googleapis.com", "storage.googleapis.com", "192.0.2.9", 0 },
 		{ "exact beside a wildcard", "generativelanguage.googleapis.com", "192.0.2.10", 7 },
-		{ "label in the middle", "bedrock-runtime.us-east-1.amazonaws.com", "192.0.2.11", 4 },
+		{ "label in the middle", "bedrock-runtime.us-east-1.amazonaws.com", "192.0.2.11",
+		  4 },
 		{ "one label only", "bedrock-runtime.a.b.amazonaws.com", "192.0.2.12", 0 },
 		{ "another service", "s3.us-east-1.amazonaws.com", "192.0.2.13", 0 },
 		{ "two labels", "dep.eastus.inference.ai.azure.com", "192.0.2.14", 5 },
 		{ "one of two labels", "eastus.inference.ai.azure.com", "192.0.2.15", 0 },
-		{ "two pieces in a label", "e1.us-central1-123.prediction.vertexai.goog", "192.0.2.16", 6 },
+		{ "two pieces in a label", "e1.us-central1-123.prediction.vertexai.goog",
+		  "192.0.2.16", 6 },
 		{ "a piece missing", "e1.uscentral1.prediction.vertexai.goog", "192.0.2.17", 0 },
 		{ "no provider", "www.example.com", "192.0.2.18", 0 },
 		{ "loopback answers (filters) are nobody's", "api.openai.com", "127.0.0.5", 0 },
@@ -157,11 +161,13 @@ static void simple(void)
 		start(&p, rows[i].name, strchr(rows[i].addr, ':') ? 28 : 1, 1);
 		record_a(&p, NULL, rows[i].addr, 60);
 		t_ok(deliver(server, client, &p), "%s: the answer arrives", rows[i].why);
-		t_int(learned(rows[i].addr, &h), rows[i].provider, "%s: %s", rows[i].why, rows[i].name);
+		t_int(learned(rows[i].addr, &h), rows[i].provider, "%s: %s", rows[i].why,
+		      rows[i].name);
 		t_int(kern_name_match(k, slice_str(rows[i].name)) == rows[i].provider ||
 			      rows[i].provider == 0, 1, "%s: same by kern_name_match", rows[i].why);
 	}
-	t_ok(learned("192.0.2.2", &h) && strcmp(h.name, "api.openai.com") == 0 && h.flags == SP_HOST_DNS,
+	t_ok(learned("192.0.2.2", &h) && strcmp(h.name, "api.openai.com") == 0 &&
+		     h.flags == SP_HOST_DNS,
 	     "the name is kept in lower case");
 }
 
@@ -189,7 +195,8 @@ static void chain(void)
 	record_cname(&p, NULL, "api.openai.com.cdn.example", 60);
 	record_a(&p, "api.openai.com.cdn.example", "192.0.2.52", 60);
 	record(&p, NULL, 16, 60, "\4text", 5);
-	t_ok(deliver(server, client, &p) && learned("192.0.2.52", &h) == 1, "the question names it");
+	t_ok(deliver(server, client, &p) && learned("192.0.2.52", &h) == 1,
+	     "the question names it");
 
 	start(&p, "api.openai.com", 1, 20);
 	for (int i = 0; i < 20; i++) {
@@ -199,7 +206,8 @@ static void chain(void)
 		record_a(&p, NULL, addr, 60);
 	}
 	t_ok(deliver(server, client, &p), "20 addresses in an answer");
-	t_ok(learned("198.51.100.1", &h) == 1 && learned("198.51.100.20", &h) == 1, "all are learned");
+	t_ok(learned("198.51.100.1", &h) == 1 && learned("198.51.100.20", &h) == 1,
+	     "all are learned");
 	start(&p, "api.openai.com", 1, 1);
 	record_a(&p, NULL, "192.0.2.53", 0x80000005);
 	t_ok(deliver(server, client, &p) && learned("192.0.2.53", &h) == 1 &&
@@ -223,7 +231,8 @@ static void not_answers(void)
 	p.b[5] = 2;
 	t_ok(deliver(server, client, &p) && !learned("192.0.2.60", &h), "two questions neither");
 	p.b[5] = 1;
-	t_ok(deliver(server, client, &p) && learned("192.0.2.60", &h) == 1, "the same as an answer does");
+	t_ok(deliver(server, client, &p) && learned("192.0.2.60", &h) == 1,
+	     "the same as an answer does");
 	/* A dot inside a label is not the border of one. */
 	start(&p, "api.openai.com", 1, 0);
 	p.n = 12;
@@ -262,7 +271,7 @@ static void loops(void)
 	t_ok(deliver(server, client, &p) && !learned("192.0.2.71", &h), "two pointers in a circle");
 }
 
-/* Random bytes, cut answers, flipped bytes: every packet arrives, nothing is learned by accident. */
+/* Random bytes, cut answers, flipped bytes: each packet arrives, nothing is learned by accident. */
 static void garbage(void)
 {
 	struct packet good, p;
@@ -333,7 +342,8 @@ static void replaced(void)
 	t_ok(deliver(server, client, &p) && learned("233.252.0.91", &h) == 9, "the new are there");
 	t_int(kern_names_set(k, NULL, 0), 0, "an empty table");
 	t_int(kern_name_match(k, SLICE("llm.example.org")), 0, "matches nothing");
-	t_int(kern_names_set(k, (struct kern_name[]){ { "", false, 1 } }, 1), -EINVAL, "an empty pattern");
+	t_int(kern_names_set(k, (struct kern_name[]){ { "", false, 1 } }, 1), -EINVAL,
+	      "an empty pattern");
 }
 
 static void static_first(void)
@@ -359,7 +369,8 @@ static void test(void)
 	t_int(kern_names_set(k, names, ARRAY_LEN(names)), 0, "names");
 	server = socket(AF_INET, SOCK_DGRAM, 0);
 	client = socket(AF_INET, SOCK_DGRAM, 0);
-	t_ok(bind(server, &a.sa, len) == 0 && connect(client, &a.sa, len) == 0, "a resolver on port 53");
+	t_ok(bind(server, &a.sa, len) == 0 && connect(client, &a.sa, len) == 0,
+	     "a resolver on port 53");
 	simple();
 	chain();
 	not_answers();
@@ -368,7 +379,8 @@ static void test(void)
 	over_ipv6();
 	static_first();
 	replaced();
-	t_ok(lab_count(k, SP_COUNT_DNS_ANSWERS) > 20 && lab_count(k, SP_COUNT_DNS_MATCHED) > 20, "counted");
+	t_ok(lab_count(k, SP_COUNT_DNS_ANSWERS) > 20 && lab_count(k, SP_COUNT_DNS_MATCHED) > 20,
+	     "counted");
 	kern_close(k);
 }
 

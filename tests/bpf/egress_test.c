@@ -20,7 +20,7 @@ static size_t hello(uint8_t *b, const char *name, size_t padding)
 	b[n++] = 0, b[n++] = 2, b[n++] = 0x13, b[n++] = 1;
 	b[n++] = 1, b[n++] = 0;
 	ext = n, n += 2;
-	b[n++] = 0, b[n++] = 21; /* padding before the name: post-quantum key shares are that large */
+	b[n++] = 0, b[n++] = 21; /* padding first: post-quantum key shares are that large */
 	b[n++] = (uint8_t)(padding >> 8), b[n++] = (uint8_t)padding;
 	memset(b + n, 0, padding), n += padding;
 	b[n++] = 0, b[n++] = 0, b[n++] = 0, b[n++] = (uint8_t)(len + 5);
@@ -163,7 +163,8 @@ static void enforced(void)
 	c = lab_connect(HIDDEN4, port, false);
 	got = lab_accept(ours);
 	t_ok(c >= 0 && got >= 0, "the retry is redirected");
-	t_ok(write(c, b, n) == (ssize_t)n && read(got, b, sizeof(b)) == (ssize_t)n, "and its hello arrives");
+	t_ok(write(c, b, n) == (ssize_t)n && read(got, b, sizeof(b)) == (ssize_t)n,
+	     "and its hello arrives");
 	close(c);
 	close(got);
 	n = hello(b, "api.openai.com", 0);
@@ -207,7 +208,8 @@ static void shared_address(void)
 	t_int(lab_address4("203.0.113.42"), 0, "a shared address");
 	lab_host(k, "203.0.113.42", 1, "api.openai.com");
 	server4 = lab_listen("203.0.113.42", &port);
-	t_ok(arrives("203.0.113.42", b, hello(b, "api.openai.com", 0), false), "observed name passes");
+	t_ok(arrives("203.0.113.42", b, hello(b, "api.openai.com", 0), false),
+	     "observed name passes");
 	n = hello(b, "x.openai.azure.com", 0);
 	t_ok(!arrives("203.0.113.42", b, n, false), "enforced name does not");
 	int c = lab_connect("203.0.113.42", port, false), got = lab_accept(ours);
@@ -238,15 +240,18 @@ static void quic(void)
 
 	lab_mode(k, SP_MODE_ENFORCE, 1);
 	lab_drain(k);
-	t_int(datagram(HIDDEN4, 443, false), -ECONNREFUSED, "sendto port 443 of a provider is refused");
+	t_int(datagram(HIDDEN4, 443, false), -ECONNREFUSED,
+	      "sendto port 443 of a provider is refused");
 	lab_drain(k);
 	e = lab_last(SP_EVENT_QUIC);
 	t_ok(e && e->verdict == SP_REFUSED && e->provider == 1, "and reported");
 	t_int(lab_count(k, SP_COUNT_QUIC_REFUSED), 1, "and counted");
-	t_int(datagram("::ffff:" HIDDEN4, 443, false), -ECONNREFUSED, "mapped on an IPv6 socket too");
+	t_int(datagram("::ffff:" HIDDEN4, 443, false), -ECONNREFUSED,
+	      "mapped on an IPv6 socket too");
 	t_int(datagram(HIDDEN6, 443, false), -ECONNREFUSED, "IPv6 too");
 	t_int(datagram(HIDDEN4, 444, false), 1, "other ports pass");
-	t_int(datagram("203.0.113.99", 443, false) == -ECONNREFUSED, 0, "other hosts are not refused");
+	t_int(datagram("203.0.113.99", 443, false) == -ECONNREFUSED, 0,
+	      "other hosts are not refused");
 	kern_quic_refuse_set(k, false);
 	lab_drain(k);
 	t_int(datagram(HIDDEN4, 443, true), 1, "where QUIC is allowed it passes");

@@ -128,7 +128,8 @@ static inline void lab_remove(const char *cgroup)
 	snprintf(cmd, sizeof(cmd), "%s/cgroup.kill", cgroup);
 	(void)lab_write(cmd, "1");
 	for (int i = 0; i < 100; i++) {
-		snprintf(cmd, sizeof(cmd), "find '%s' -mindepth 1 -type d -exec rmdir {} + 2>/dev/null", cgroup);
+		snprintf(cmd, sizeof(cmd),
+			 "find '%s' -mindepth 1 -type d -exec rmdir {} + 2>/dev/null", cgroup);
 		(void)!system(cmd);
 		if (rmdir(cgroup) == 0 || errno == ENOENT)
 			return;
@@ -208,7 +209,8 @@ static inline void lab_canonical(const char *text, uint8_t out[16])
 
 static inline int lab_listen(const char *text, uint16_t *port)
 {
-	int fd = socket(strchr(text, ':') ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+	int fd = socket(strchr(text, ':') ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
+	    on = 1;
 	union lab_addr a;
 	socklen_t len = lab_addr(&a, text, *port);
 

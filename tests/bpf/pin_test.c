@@ -1,4 +1,4 @@
-/* Pins: enforcement outlives the daemon, a new one adopts it without a gap, disarm leaves nothing. */
+/* Pins: enforcement outlives the daemon, the next one adopts it, disarm leaves nothing. */
 #include "tests/bpf/lab.h"
 
 #include <dirent.h>
@@ -70,18 +70,20 @@ static void test(void)
 	c = lab_connect(AI4, 443, false);
 	a = lab_accept(l);
 	t_ok(c >= 0 && a >= 0, "and serves again, with the port the maps held");
-	t_ok(lab_drain(k) >= 2 && lab_last(SP_EVENT_CONNECT), "and reads the events of the time between");
+	t_ok(lab_drain(k) >= 2 && lab_last(SP_EVENT_CONNECT),
+	     "and reads the events of the time between");
 	kern_close(k);
 	t_ok(lab_connect(AI4, 443, false) >= 0, "closing does not disarm what is pinned");
 
-	/* Adopting leaves exactly one program a hook: a second would refuse the first's redirect. */
+	/* Adopting leaves one program a hook: a second would refuse the first's redirect. */
 	for (int i = 0; i < 3; i++)
 		daemon_life(true, port);
 	t_ok(lab_connect(AI4, 443, false) >= 0, "adopted three times over");
 
 	daemon_life(false, port);
 	c = lab_connect(AI4, 443, false);
-	t_ok(c != -ECONNREFUSED || lab_listen(AI4, &port) >= 0, "a daemon that observes changes nothing");
+	t_ok(c != -ECONNREFUSED || lab_listen(AI4, &port) >= 0,
+	     "a daemon that observes changes nothing");
 	t_int(kern_disarm(pins), 0, "disarm");
 	t_int(entries(bpffs), had, "leaves no pin");
 	k = lab_open(lab_cgroup, NULL, false);

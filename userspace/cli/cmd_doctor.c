@@ -30,8 +30,10 @@ struct findings {
 static int help(void)
 {
 	printf("usage: sallyport doctor [--json] [--cgroup PATH] [--pin-dir DIR]\n\n"
-	       "Loads every kernel program without attaching it and says what works here, what is lost\n"
-	       "without the rest, which programs of others are on the same hooks, and whether a daemon\n"
+	       "Loads every kernel program without attaching it and says what works here, what is "
+	       "lost\n"
+	       "without the rest, which programs of others are on the same hooks, and whether a "
+	       "daemon\n"
 	       "is armed. Needs root. Exit status 1: something required is missing.\n\n"
 	       "  --json          one JSON object\n"
 	       "  --cgroup PATH   cgroup v2 directory to look at; the root by default\n"
@@ -71,7 +73,8 @@ static void print_text(const struct findings *f)
 	printf("kernel    %s %s\ncgroup v2 %s\n", f->kernel.release, f->kernel.machine,
 	       f->cgroup[0] ? f->cgroup : "not mounted");
 	if (f->armed)
-		printf("armed     %zu links pinned, listener port %u, daemon's last sign of life %s\n\n",
+		printf("armed     %zu links pinned, listener port %u, daemon's last sign of life "
+		       "%s\n\n",
 		       f->pins.links, f->pins.listener_port, heartbeat_text(f, age, sizeof(age)));
 	else
 		printf("armed     no\n\n");
@@ -82,7 +85,8 @@ static void print_text(const struct findings *f)
 	for (int i = 0; i < f->n_attached; i++) {
 		const struct kern_attached *a = &f->attached[i];
 
-		printf("%s: program %u \"%s\"%s%s\n", a->hook, a->id, a->name, a->ours ? " (ours)" : "",
+		printf("%s: program %u \"%s\"%s%s\n", a->hook, a->id, a->name,
+		       a->ours ? " (ours)" : "",
 		       a->alone ? " ALONE: it keeps sallyport out, stop its owner" : "");
 	}
 	printf("%s%s%s\n", out_color(f->fit ? COLOR_GREEN : COLOR_RED),
@@ -96,10 +100,11 @@ static json_t *features_json(const struct findings *f)
 	json_t *list = json_array();
 
 	for (int i = 0; i < f->n_features; i++)
-		json_array_append_new(list, json_pack("{s:s, s:b, s:b, s:s}", "name", f->features[i].name,
-						      "there", f->features[i].there, "required",
-						      f->features[i].required, "without",
-						      f->features[i].without));
+		json_array_append_new(list,
+				      json_pack("{s:s, s:b, s:b, s:s}", "name", f->features[i].name,
+						"there", f->features[i].there, "required",
+						f->features[i].required, "without",
+						f->features[i].without));
 	return list;
 }
 
@@ -108,10 +113,11 @@ static json_t *attached_json(const struct findings *f)
 	json_t *list = json_array();
 
 	for (int i = 0; i < f->n_attached; i++)
-		json_array_append_new(list, json_pack("{s:s, s:i, s:s, s:b, s:b}", "hook", f->attached[i].hook,
-						      "id", (int)f->attached[i].id, "name",
-						      f->attached[i].name, "ours", f->attached[i].ours,
-						      "alone", f->attached[i].alone));
+		json_array_append_new(
+			list,
+			json_pack("{s:s, s:i, s:s, s:b, s:b}", "hook", f->attached[i].hook, "id",
+				  (int)f->attached[i].id, "name", f->attached[i].name, "ours",
+				  f->attached[i].ours, "alone", f->attached[i].alone));
 	return list;
 }
 
@@ -121,14 +127,15 @@ static int print_json(const struct findings *f)
 	json_t *o;
 
 	if (f->armed)
-		armed = json_pack("{s:i, s:i, s:o}", "links", (int)f->pins.links, "listener_port",
-				  (int)f->pins.listener_port, "heartbeat_age_ms",
-				  f->pins.heartbeat_age_ns == UINT64_MAX ?
-					  json_null() :
-					  json_integer((json_int_t)(f->pins.heartbeat_age_ns / 1000000)));
-	o = json_pack("{s:s, s:s, s:b, s:o, s:o, s:o}", "kernel", f->kernel.release, "cgroup", f->cgroup,
-		      "fit", f->fit, "armed", armed, "features", features_json(f), "attached",
-		      attached_json(f));
+		armed = json_pack(
+			"{s:i, s:i, s:o}", "links", (int)f->pins.links, "listener_port",
+			(int)f->pins.listener_port, "heartbeat_age_ms",
+			f->pins.heartbeat_age_ns == UINT64_MAX
+				? json_null()
+				: json_integer((json_int_t)(f->pins.heartbeat_age_ns / 1000000)));
+	o = json_pack("{s:s, s:s, s:b, s:o, s:o, s:o}", "kernel", f->kernel.release, "cgroup",
+		      f->cgroup, "fit", f->fit, "armed", armed, "features", features_json(f),
+		      "attached", attached_json(f));
 	if (!o)
 		return EXIT_SYSTEM;
 	(void)json_dumpf(o, stdout, JSON_INDENT(1));

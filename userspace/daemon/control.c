@@ -74,7 +74,7 @@ json_t *control_reload(struct monitor *m)
 	int r;
 
 	buf_init(&why, 64U << 10);
-	r = rules_load(m, &why);
+	r = monitor_rules_load(m, &why);
 	if (r == 0 && m->strictest > SP_MODE_OBSERVE && !m->data_path)
 		r = data_path_start(m);
 	if (r == 0)

@@ -93,7 +93,7 @@ static void scopes_tick(struct timer *t)
 {
 	struct monitor *m = container_of(t, struct monitor, scopes_timer);
 
-	(void)rules_scopes_apply(m);
+	(void)monitor_scopes_apply(m);
 	(void)timer_arm(m->loop, t, SCOPES_MS);
 }
 
@@ -163,7 +163,7 @@ static int rules_start(struct monitor *m)
 	int r;
 
 	buf_init(&why, 64U << 10);
-	r = rules_load(m, &why);
+	r = monitor_rules_load(m, &why);
 	if (r < 0)
 		log_error("the rules were not taken: %s", strerror(-r));
 	if (r < 0)
@@ -217,7 +217,7 @@ static void stop(struct monitor *m)
 		(void)kern_disarm(m->o.pin);
 	if (hold)
 		log_info("stopped; rules that fail closed still hold (sallyport disarm lifts them)");
-	rules_free(m);
+	monitor_rules_free(m);
 	catalog_unref(m->catalog);
 	whois_free(m->whois);
 	loop_free(m->loop);

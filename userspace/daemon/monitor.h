@@ -76,10 +76,10 @@ int monitor_main(const struct options *o);
 
 /* rules.c */
 /* Reads, checks and takes the four files; on -EINVAL the old rules stay and `why` lists the mistakes. */
-int rules_load(struct monitor *m, struct buf *why);
+int monitor_rules_load(struct monitor *m, struct buf *why);
 /* The kernel's mode table; again whenever units may have come or gone. */
-int rules_scopes_apply(struct monitor *m);
-void rules_free(struct monitor *m);
+int monitor_scopes_apply(struct monitor *m);
+void monitor_rules_free(struct monitor *m);
 
 /* processes.c */
 int processes_init(struct monitor *m);

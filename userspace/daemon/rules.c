@@ -65,7 +65,7 @@ static struct kern_mode mode_entry(const struct monitor *m, const struct policy_
 	};
 }
 
-int rules_scopes_apply(struct monitor *m)
+int monitor_scopes_apply(struct monitor *m)
 {
 	struct kern_mode *modes = calloc(m->n_scopes * UNIT_CGROUPS_MAX + 1, sizeof(*modes));
 	size_t n = 0;
@@ -91,7 +91,7 @@ int rules_scopes_apply(struct monitor *m)
 	return r;
 }
 
-void rules_free(struct monitor *m)
+void monitor_rules_free(struct monitor *m)
 {
 	for (size_t i = 0; i < m->n_scopes; i++) {
 		free((char *)m->scopes[i].unit);
@@ -111,7 +111,7 @@ static int scopes_take(struct monitor *m, const struct snapshot *s)
 
 	if (!to)
 		return -ENOMEM;
-	rules_free(m);
+	monitor_rules_free(m);
 	m->scopes = to;
 	m->strictest = SP_MODE_OBSERVE;
 	m->any_closed = false;
@@ -156,7 +156,7 @@ static int rules_take(struct monitor *m, struct snapshot *s, const struct buf te
 	return 0;
 }
 
-int rules_load(struct monitor *m, struct buf *why)
+int monitor_rules_load(struct monitor *m, struct buf *why)
 {
 	struct buf text[SNAPSHOT_FILES];
 	struct slice in[SNAPSHOT_FILES];
@@ -185,7 +185,7 @@ int rules_load(struct monitor *m, struct buf *why)
 	if (r == 0 && m->kern) {
 		r = names_apply(m);
 		if (r == 0)
-			r = rules_scopes_apply(m);
+			r = monitor_scopes_apply(m);
 	}
 	return r;
 }

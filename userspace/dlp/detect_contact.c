@@ -42,7 +42,7 @@ const struct detector detect_contact[] = {
 	  .back = "A-Za-z0-9_%+.-",
 	  .value = "[A-Za-z0-9_%+.-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\\.){1,6}"
 		   "[A-Za-z]{2,24}(?![A-Za-z0-9])(?![-_.][A-Za-z0-9])",
-	  .check = check_email, .rank = 40 },
+	  .check = check_email, .flags = DETECT_BACK, .rank = 40 },
 	{ .type = "PHONE_NUMBER", .trigger = { "\\+[1-9][\\d (.-]" },
 	  .value = "(?<![A-Za-z0-9+/=.])\\+[1-9][0-9]{0,3}[ .-]?(?:\\([0-9]{1,4}\\)[ .-]?)?"
 		   "[0-9]{1,4}(?:[ .-]?[0-9]{2,5}){1,5}(?:x[0-9]{1,5})?(?![A-Za-z0-9+/=])(?!\\.[0-9])",

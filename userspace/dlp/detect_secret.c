@@ -90,9 +90,9 @@ const struct detector detect_secret[] = {
 	TOKEN("STRIPE_KEY", "rk_[lt][ie][vs]", "rk_(?:live|test)_[A-Za-z0-9]{10,99}" END),
 	TOKEN("STRIPE_KEY", "whsec_[A-Za-z0-9]", "whsec_[A-Za-z0-9]{20,99}" END),
 	{ .type = "JWT", .trigger = { "eyJ[A-Za-z0-9_-]{3}" },
-	  .value = "(?<![A-Za-z0-9_.-])eyJ[A-Za-z0-9_-]{8,2048}\\.[A-Za-z0-9_-]{8,4096}\\."
+	  .value = "(?<![_.-])eyJ[A-Za-z0-9_-]{8,2048}\\.[A-Za-z0-9_-]{8,4096}\\."
 		   "[A-Za-z0-9_-]{0,2048}" END_URL,
-	  .check = check_jwt, .flags = DETECT_SECRET, .rank = 79 },
+	  .check = check_jwt, .flags = DETECT_EDGE | DETECT_SECRET, .rank = 79 },
 	TOKEN("SENDGRID_KEY", "SG\\.[A-Za-z0-9_-]{2}",
 	      "SG\\.[A-Za-z0-9_-]{16,32}\\.[A-Za-z0-9_-]{16,64}" END_URL),
 	TOKEN("TWILIO_KEY", "SK[0-9a-f]{6}", "SK[0-9a-f]{32}" END),
@@ -124,7 +124,7 @@ const struct detector detect_secret[] = {
 	TOKEN("DISCORD_WEBHOOK", "api/webhooks/\\d", "api/webhooks/[0-9]{17,20}/[A-Za-z0-9_-]{56,72}" END_URL),
 	{ .type = "TELEGRAM_TOKEN", .trigger = { ":AA[A-Za-z0-9_-]{2}" }, .back = "0-9",
 	  .value = "(?<![A-Za-z0-9])[0-9]{8,10}:AA[A-Za-z0-9_-]{32,34}" END_URL,
-	  .check = check_random, .flags = DETECT_SECRET, .rank = 80 },
+	  .check = check_random, .flags = DETECT_BACK | DETECT_SECRET, .rank = 80 },
 	TOKEN("ATLASSIAN_TOKEN", "AT[AC]TT3", "AT[AC]TT3[A-Za-z0-9_=-]{24,250}" END_URL),
 	TOKEN("DOPPLER_TOKEN", "dp\\.[a-z]{2}", "dp\\.(?:pt|ct|st(?:\\.[a-z0-9_-]{2,35})?|sa|scim|audit)\\."
 	      "[A-Za-z0-9]{40,44}" END),

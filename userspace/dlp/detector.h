@@ -23,7 +23,8 @@
 enum detector_flags {
 	DETECT_EDGE = 1,        /* the trigger must stand at the beginning of a token */
 	DETECT_IGNORE_CASE = 2, /* in trigger and patterns */
-	DETECT_SECRET = 4,      /* placeholders never fire (reference: AKIA...EXAMPLE, ${TOKEN}) */
+	DETECT_BACK = 4,        /* something of the value must stand before the trigger */
+	DETECT_SECRET = 8,      /* placeholders never fire (reference: AKIA...EXAMPLE, ${TOKEN}) */
 };
 
 /* What a check sees. Offsets into text; `lead` is where the trigger began. */

@@ -391,11 +391,8 @@ static void scan_key(struct scan *sc)
 	}
 }
 
-static int findings_add(void *arg, const struct raw *r)
+int findings_add(struct findings *f, uint32_t part, const struct raw *r)
 {
-	struct scan *sc = arg;
-	struct findings *f = sc->out;
-
 	if (f->n == f->cap) {
 		size_t cap = f->cap ? f->cap * 2 : 16;
 		struct finding *items = arena_array(f->arena, struct finding, cap);
@@ -408,9 +405,16 @@ static int findings_add(void *arg, const struct raw *r)
 		f->cap = cap;
 	}
 	f->items[f->n++] = (struct finding){ .type = r->type, .confidence = r->confidence,
-					     .part = sc->part, .start = (uint32_t)r->start,
+					     .part = part, .start = (uint32_t)r->start,
 					     .end = (uint32_t)r->end };
 	return 0;
+}
+
+static int scan_emit(void *arg, const struct raw *r)
+{
+	struct scan *sc = arg;
+
+	return findings_add(sc->out, sc->part, r);
 }
 
 int dlp_scan_for(const struct dlp *d, struct dlp_scratch *s, const uint8_t *action,
@@ -432,7 +436,7 @@ int dlp_scan_for(const struct dlp *d, struct dlp_scratch *s, const uint8_t *acti
 	scan_rules(&sc);
 	if (key.len)
 		scan_key(&sc);
-	return sc.error ? sc.error : resolve(d, s, action, &s->raw, findings_add, &sc);
+	return sc.error ? sc.error : resolve(d, s, action, &s->raw, scan_emit, &sc);
 }
 
 int dlp_scan(const struct dlp *d, struct dlp_scratch *s, struct slice text, struct slice key,

@@ -98,6 +98,7 @@ struct dlp_scratch {
 	size_t edges_cap;
 };
 
+int findings_add(struct findings *f, uint32_t part, const struct raw *r);
 int raw_add(struct raw_list *l, struct raw item);
 
 /* The type's number, made if need be; its rank is the highest of its detectors. -ENOSPC, -ENOMEM. */

@@ -136,6 +136,9 @@ static enum verdict value_try(const struct compiled *c, struct regex_scratch *s,
 
 	out->type = c->type;
 	out->start = at;
+	/* PCRE2 calls a match that has read nothing yet no match, not a partial one. */
+	if (at == v->text.len && v->more)
+		return MATCH_OPEN;
 	switch (regex_match(c->value, s, v->text, at, v->more, &m.start, &m.end)) {
 	case REGEX_NO:
 		return MATCH_NO;
@@ -171,6 +174,8 @@ enum verdict match_try(const struct compiled *c, struct regex_scratch *s, const 
 	size_t start, value = match_back(c, v->text, at);
 
 	if (c->def->flags & DETECT_EDGE && !trigger_edge(v->text, at))
+		return MATCH_NO;
+	if (c->def->flags & DETECT_BACK && value == at)
 		return MATCH_NO;
 	if (c->lead) {
 		out->start = v->text.len;

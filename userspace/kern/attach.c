@@ -49,8 +49,8 @@ static bool holder_at(const char *cgroup, enum bpf_attach_type type, struct buf 
 		(void)bpf_obj_get_info_by_fd(prog, &info, &len);
 		close(prog);
 	}
-	(void)buf_printf(why, "; program %u \"%s\" holds the hook alone on %s: stop its owner", ids[0],
-			 info.name, cgroup);
+	(void)buf_printf(why, "; program %u \"%s\" holds the hook alone on %s: stop its owner",
+			 ids[0], info.name, cgroup);
 	return true;
 }
 
@@ -125,8 +125,8 @@ int attach_program(struct kern *k, const struct program_def *def, struct bpf_pro
 	if (path[0] && bpf_link__pin(link, path) < 0) {
 		int r = -errno;
 
-		(void)buf_printf(why, "%s: cannot pin %s: %s; is it below a bpffs?", def->hook, path,
-				 strerror(-r));
+		(void)buf_printf(why, "%s: cannot pin %s: %s; is it below a bpffs?", def->hook,
+				 path, strerror(-r));
 		return r;
 	}
 	*out = take(link);

@@ -31,7 +31,8 @@ static bool has_cgroup2(void)
 
 static bool has_retval(void)
 {
-	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_FUNC_set_retval, NULL) == 1;
+	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_FUNC_set_retval, NULL) ==
+	       1;
 }
 
 static bool has_netns_cookie(void)
@@ -77,7 +78,8 @@ static const struct {
 	{ "SO_NETNS_COOKIE (5.14)", has_netns_cookie, true,
 	  "the worker cannot find the origin of a connection" },
 	{ "bpf() on inherited descriptors (5.19)", has_unprivileged_use, true,
-	  "the unprivileged worker cannot read origins; sysctl kernel.unprivileged_bpf_disabled=0" },
+	  "the unprivileged worker cannot read origins; sysctl "
+	  "kernel.unprivileged_bpf_disabled=0" },
 	{ "bpf_set_retval (5.18)", has_retval, false,
 	  "refused connections fail with EPERM instead of ECONNREFUSED" },
 };
@@ -106,15 +108,16 @@ int kern_features(struct kern_feature *out, size_t max)
 	if (geteuid() != 0)
 		return -EPERM;
 	for (size_t i = 0; i < ARRAY_LEN(probes) && n < max; i++)
-		out[n++] = (struct kern_feature){ probes[i].name, probes[i].probe(), probes[i].required,
-						  probes[i].without };
+		out[n++] = (struct kern_feature){ probes[i].name, probes[i].probe(),
+						  probes[i].required, probes[i].without };
 	for (size_t i = 0; i < load_programs_n && n < max; i++) {
 		const struct program_def *def = &load_programs[i];
 
 		if (i == 0 || strcmp(def->object, load_programs[i - 1].object) != 0)
 			there = object_loads(def->object);
 		out[n++] = (struct kern_feature){ def->hook, there,
-						  def->need == NEED_WATCH || def->need == NEED_REDIRECT,
+						  def->need == NEED_WATCH ||
+							  def->need == NEED_REDIRECT,
 						  def->without };
 	}
 	return (int)n;
@@ -156,7 +159,8 @@ int kern_attached(const char *cgroup, struct kern_attached *out, size_t max)
 			continue;
 		}
 		for (__u32 p = 0; p < count && n < max; p++) {
-			out[n] = (struct kern_attached){ .hook = load_programs[i].hook, .id = ids[p],
+			out[n] = (struct kern_attached){ .hook = load_programs[i].hook,
+							 .id = ids[p],
 							 .alone = !(flags & BPF_F_ALLOW_MULTI) };
 			name_program(&out[n++]);
 		}

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #define STALE_NS 2000000000ULL /* a daemon that is silent for 2 s counts as dead */
-#define ROOT_CGROUP_INO 1      /* kernfs numbers the true root 1; a cgroup namespace's root is not */
+#define ROOT_CGROUP_INO 1      /* kernfs numbers the true root 1, a cgroup namespace's not */
 
 static bool is_wanted(const struct program_def *def, bool redirect)
 {
@@ -73,8 +73,10 @@ static int cgroup_open(struct kern *k, const char *path, struct buf *why)
 	}
 	/* Programs on a container's virtual root would cover the container and claim the host. */
 	if (!path && st.st_ino != ROOT_CGROUP_INO) {
-		(void)buf_printf(why, "%s: this is the root of a cgroup namespace, not of the host; "
-				      "run in the host's, or name a cgroup with --cgroup", k->cgroup);
+		(void)buf_printf(why,
+				 "%s: this is the root of a cgroup namespace, not of the host; "
+				 "run in the host's, or name a cgroup with --cgroup",
+				 k->cgroup);
 		return -EPERM;
 	}
 	return 0;
@@ -200,7 +202,8 @@ static int load_all(struct kern *k, bool redirect, struct bpf_object **objects, 
 		slice_copy(said, sizeof(said), buf_slice(&text));
 		buf_done(&text);
 		if (r < 0 && is_required(def, redirect)) {
-			(void)buf_printf(why, "%s (lost: %s); sallyport doctor lists what is missing",
+			(void)buf_printf(why,
+					 "%s (lost: %s); sallyport doctor lists what is missing",
 					 said, def->without);
 			return r;
 		}
@@ -236,8 +239,8 @@ static int attach_all(struct kern *k, bool redirect, struct bpf_object **objects
 		if (r < 0) {
 			struct slice said = slice_from(buf_slice(why), had);
 
-			log_info("went on without program=%s lost=\"%s\" reason=\"%.*s\"", def->hook,
-				 def->without, SLICE_FMT(said));
+			log_info("went on without program=%s lost=\"%s\" reason=\"%.*s\"",
+				 def->hook, def->without, SLICE_FMT(said));
 			why->len -= said.len;
 		}
 	}
@@ -282,7 +285,7 @@ static int open_all(struct kern *k, const struct kern_options *o, struct bpf_obj
 	}
 	if (r == 0)
 		r = attach_all(k, o->redirect, objects, why);
-	/* A start that failed must not leave half of the hooks behind; an armed host stays as it was. */
+	/* A start that failed leaves no half of the hooks behind; an armed host stays as it was. */
 	if (r < 0 && o->pin_dir && !armed)
 		(void)kern_disarm(o->pin_dir);
 	return r;
@@ -310,7 +313,7 @@ int kern_open(const struct kern_options *o, struct kern **out, struct buf *why)
 		return -EPERM;
 	}
 	r = open_all(k, o, objects, why);
-	/* The links keep the programs; the objects are 2 MB of ELF and BTF nobody needs any more. */
+	/* The links keep the programs; the objects are ELF and BTF nobody needs any more. */
 	for (size_t i = 0; i < load_programs_n; i++)
 		bpf_object__close(objects[i]);
 	if (r == 0)

@@ -17,7 +17,7 @@ struct kern;
 
 struct kern_options {
 	const char *cgroup_path; /* cgroup v2 directory to attach to; NULL: the v2 root */
-	const char *pin_dir;     /* below a bpffs: links and maps survive us; NULL: they end with us */
+	const char *pin_dir;     /* below a bpffs: links and maps outlive us; NULL: they do not */
 	bool redirect;           /* false: observe only; no program that can change a connection is
 				  * attached (connect programs then only watch) */
 };
@@ -37,14 +37,14 @@ int kern_disarm(const char *pin_dir);
 
 /* A host pattern of the catalogue for the kernel's tables. provider: number from 1. */
 struct kern_name {
-	const char *pattern; /* lower case; exact "api.openai.com", or with one-label wildcards "*" and
-			      * partial ones ("*-aiplatform.googleapis.com", "bedrock.*.amazonaws.com") */
+	const char *pattern; /* lower case; exact "api.openai.com", or with "*" for one or more of
+			      * [a-z0-9-] ("*-aiplatform.googleapis.com", "bedrock.*.api.aws") */
 	bool suffix;         /* the host and every subdomain */
 	uint32_t provider;
 };
 /* Replaces the whole table. 0, -E2BIG, -errno. */
 int kern_names_set(struct kern *k, const struct kern_name *names, size_t n);
-/* What the kernel would answer for this DNS name: a provider's number or 0. Same code, for tests. */
+/* What the kernel would answer for this DNS name: a provider's number or 0. Same table. */
 uint32_t kern_name_match(struct kern *k, struct slice host);
 
 /* expires_ns 0 = never. */
@@ -91,14 +91,14 @@ int mark_socket(int marks_fd, int socket_fd);
 /* Mount point of cgroup v2 into out. 0, -ENOENT (none), -errno. */
 int kern_cgroup_root(char *out, size_t size);
 
-/* What this kernel can do, for `sallyport doctor`: one line a feature, with what is lost without. */
+/* What this kernel can do, for `sallyport doctor`: a line a feature, with what is lost without. */
 struct kern_feature {
 	const char *name;    /* "cgroup/connect4" */
 	bool there;
 	bool required;       /* for redirect; false: degraded without */
 	const char *without; /* "IPv4 connections cannot be redirected" */
 };
-/* Returns how many of out were filled (at most max), or -errno. Loads every program, attaches none. */
+/* How many of out were filled, or -errno. Loads every program, attaches none. */
 int kern_features(struct kern_feature *out, size_t max);
 
 /* A program on one of our hooks. */

@@ -36,15 +36,15 @@ void maps_done(struct maps *m);
 /* -1 when there is none of that name. */
 int maps_fd(const struct maps *m, const char *name);
 /*
- * Adopts the maps pinned in `dir` that still have the layout of this binary; the others are unpinned
- * with a warning and made new. 0 or -errno.
+ * Adopts the maps pinned in `dir` that still have the layout of this binary; the others are
+ * unpinned with a warning and made new. 0 or -errno.
  */
 int maps_adopt(struct maps *m, const char *dir);
 int maps_pin(const struct maps *m, const char *dir);
 
 /*
- * Loads one object of programs.def with the maps of `m`, adds those it made. watch_only: no path that
- * changes a connection is loaded. 0, or -errno with `why` saying what the kernel refused.
+ * Loads one object of programs.def with the maps of `m`, adds those it made. watch_only: no path
+ * that changes a connection is loaded. 0, or -errno with `why` saying what the kernel refused.
  */
 int load_object(const char *object, bool watch_only, struct maps *m, struct bpf_object **out,
 		struct buf *why);
@@ -59,7 +59,7 @@ struct kern {
 	struct ring_buffer *ring;
 	struct sp_config *config; /* the map itself, mapped */
 	size_t config_len;
-	struct names_row *rows; /* the automaton's map, mapped; NULL before the first kern_names_set() */
+	struct names_row *rows; /* the automaton's map, mapped; NULL before kern_names_set() */
 	size_t rows_n;
 	void (*event)(void *ctx, const struct sp_event *e);
 	void *event_ctx;
@@ -77,8 +77,8 @@ void attach_pin(const char *dir, const struct program_def *def, char out[PATH_MA
 void attach_unpin(const char *path);
 
 /*
- * The automaton of bpf/names.h for these patterns; *rows is malloc'd. 0, -EINVAL (an empty or too long
- * pattern, provider 0), -E2BIG (over 65,535 states), -ENOMEM.
+ * The automaton of bpf/names.h for these patterns; *rows is malloc'd. 0, -EINVAL (an empty or
+ * overlong pattern, provider 0), -E2BIG (over 65,535 states), -ENOMEM.
  */
 int names_compile(const struct kern_name *names, size_t n, struct names_row **rows, size_t *n_rows);
 /* What the kernel's walk says for a name without trailing dot; 0 for none. */

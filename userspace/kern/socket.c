@@ -1,4 +1,4 @@
-/* What the unprivileged worker may do with the two descriptors it was handed; needs no capability. */
+/* What the unprivileged worker may do with the two descriptors it was handed; no capability. */
 #include "kern/kern.h"
 
 #include <bpf/bpf.h>
@@ -9,7 +9,7 @@ int origin_take(int origins_fd, const struct sp_origin_key *key, struct sp_origi
 	struct sp_origin o;
 
 	if (bpf_map_lookup_and_delete_elem(origins_fd, key, &o) < 0) {
-		/* Before 5.14 an LRU map has no lookup-and-delete (ENOTSUPP, 524, is not in errno.h). */
+		/* No lookup-and-delete on an LRU map before 5.14 (ENOTSUPP, 524). */
 		if (errno != 524 && errno != EOPNOTSUPP && errno != EINVAL)
 			return -errno;
 		if (bpf_map_lookup_elem(origins_fd, key, &o) < 0)

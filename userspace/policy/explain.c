@@ -92,10 +92,11 @@ static void says_text(const struct policy *p, const struct decision *d, struct b
 static void limit_text(const struct budget_rule *b, struct buf *out)
 {
 	if (b->limit_microusd >= 0)
-		(void)buf_printf(out, " %lld.%06lld USD", (long long)(b->limit_microusd / 1000000),
-				 (long long)(b->limit_microusd % 1000000));
+		(void)buf_printf(out, " %.*f USD", b->limit_microusd % 10000 ? 6 : 2,
+				 (double)b->limit_microusd / 1e6);
 	if (b->limit_tokens >= 0)
-		(void)buf_printf(out, " %lld tokens", (long long)b->limit_tokens);
+		(void)buf_printf(out, "%s %lld tokens", b->limit_microusd >= 0 ? " and" : "",
+				  (long long)b->limit_tokens);
 	(void)buf_printf(out, " a %s, %s, warns at %u %%, then %s%s", b->monthly ? "month" : "day",
 			 b->each ? "each caller" : "shared", b->warn_percent,
 			 b->downgrade ? "downgrades to " : "blocks", b->downgrade ? b->downgrade : "");

@@ -213,7 +213,8 @@ static void load_top(struct load *l, const json_t *root, int mode_override)
 	jread_known(root, "", known, l->m);
 	if (!json_object_get(root, "version"))
 		mistakes_add(l->m, "version", "is missing; add \"version\": 1");
-	(void)jread_int(root, "", "version", 1, 1, 1, l->m);
+	else if (json_integer_value(json_object_get(root, "version")) != 1)
+		mistakes_add(l->m, "version", "must be 1; this sallyport reads no other");
 	mode = (enum sp_mode)jread_choice(root, "", "mode", mode_names, SP_MODE_OBSERVE, l->m);
 	if (mode_override >= SP_MODE_OBSERVE && mode_override <= SP_MODE_ENFORCE)
 		mode = (enum sp_mode)mode_override;

@@ -47,7 +47,7 @@ static void unknown_type(struct load *l, const char *place, const char *name)
 	if (near)
 		mistakes_add(l->m, place, "no such type; did you mean \"%s\"?", near);
 	else
-		mistakes_add(l->m, place, "no such type; sallyport scan --types lists them");
+		mistakes_add(l->m, place, "no such type; sallyport policy types lists them");
 }
 
 static void table_set(struct load *l, const json_t *v, const char *place, size_t from, size_t to,

@@ -68,24 +68,24 @@ static char *last_at(char *s)
 	return found;
 }
 
-/* Kernel scopes rest on this: a pattern names units or cgroup paths, never "all there are". */
+/* Kernel scopes rest on this: a pattern names units, slices or cgroup paths, never "all there are". */
 static const char *unit_check(enum field f, const char *text)
 {
-	static const char *const suffixes[] = { ".service", ".scope", ".slice",
-						".mount",   ".swap",  ".socket" };
+	static const char *const suffixes[] = { ".slice", ".service", ".scope",
+						".mount", ".swap",    ".socket" };
 	struct slice s = slice_str(text);
 
-	if (f == FIELD_SLICE)
-		return slice_ends(s, SLICE(".slice")) ? NULL : "a slice ends in .slice";
-	if (strchr(text, '/'))
-		return text[0] == '/' && text[1] ? NULL
-						 : "a cgroup path begins with / (as in "
-						   "/system.slice/billing.service)";
-	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++)
+	if (f == FIELD_UNIT && text[0] == '/')
+		return text[1] ? NULL : "is no cgroup path; write it whole, as "
+					"/system.slice/billing.service";
+	if (strcmp(text, "-.slice") == 0)
+		return "is the root of all slices; remove it to mean any";
+	for (size_t i = 0; i < (f == FIELD_SLICE ? 1 : ARRAY_LEN(suffixes)); i++)
 		if (slice_ends(s, slice_str(suffixes[i])))
 			return NULL;
-	return "needs a unit's whole name (billing.service, app-*.scope) or a cgroup path that "
-	       "begins with /";
+	return f == FIELD_SLICE ? "is no slice: its name ends in .slice" :
+				  "needs a unit's whole name (billing.service, session-*.scope) or a "
+				  "cgroup path that begins with /";
 }
 
 const char *pattern_compile(enum field f, const char *written, char *lowered, struct pattern *out)
@@ -142,7 +142,7 @@ void view_init(struct view *v, const struct facts *f, bool connect)
 	v->connect = connect;
 	v->ready = 0;
 	v->parts_ready = false;
-	v->n_parts = 0;
+	v->n_parts = v->n_slices = 0;
 }
 
 static struct slice model_lower(struct view *v)
@@ -203,6 +203,8 @@ static void view_parts(struct view *v)
 {
 	const char *s = v->f->who->cgroup;
 
+	bool slices = true;
+
 	v->parts_ready = true;
 	while (v->n_parts < VIEW_PARTS) {
 		size_t len;
@@ -212,6 +214,8 @@ static void view_parts(struct view *v)
 		len = strcspn(s, "/");
 		if (!len)
 			break;
+		slices = slices && slice_ends(slice_of(s, len), SLICE(".slice"));
+		v->n_slices += slices;
 		v->part[v->n_parts++] = word_of(s, len);
 		s += len;
 	}
@@ -243,40 +247,51 @@ static bool ancestor_fits(const struct pattern *p, const struct principal *who)
 	return false;
 }
 
-/*
- * A unit selects what runs in it and below it: the kernel walks a cgroup's ancestors, and both must
- * agree. A pattern with '/' is tried on every leading part of the cgroup path, one without on every
- * component.
- */
-static bool unit_fits(const struct pattern *p, enum field f, struct view *v)
+/* A pattern with '/' first is tried on every leading part of the cgroup path. */
+static bool path_fits(const struct pattern *p, const struct view *v)
 {
-	const struct word *own = view_word(v, f);
+	const char *path = v->f->who->cgroup;
+	size_t skip = *path == '/' ? 0 : 1; /* paths may come without the first '/' */
+
+	for (size_t i = 0; i < v->n_parts; i++) {
+		const char *end = v->part[i].ptr + v->part[i].len;
+
+		if (text_glob(p->text + skip, slice_of(path, (size_t)(end - path))))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A unit or slice selects what runs in it and below it, as the kernel's walk over a cgroup's ancestors
+ * does. Names count where systemd gave them: the slices in front, the outermost unit, and of a user's
+ * own manager ("user@1000.service/app.service") the part before the '/' too. What somebody calls a
+ * cgroup that was delegated to him counts for nothing.
+ */
+static bool unit_fits(const struct pattern *p, struct view *v)
+{
+	const struct word *unit = view_word(v, FIELD_UNIT), *in = view_word(v, FIELD_SLICE);
+	const char *slash;
+	struct word manager;
 
 	if (!v->parts_ready)
 		view_parts(v);
-	if (p->text[0] == '/') {
-		const char *path = v->f->who->cgroup;
-
-		for (size_t i = 0; i < v->n_parts; i++) {
-			size_t from = *path == '/' ? 0 : 1; /* paths may come without the first '/' */
-			const char *end = v->part[i].ptr + v->part[i].len;
-			struct word w = word_of(path, (size_t)(end - path));
-			struct pattern rest = *p;
-
-			rest.text += from;
-			rest.len -= (uint32_t)from;
-			rest.head = word_head(rest.text, rest.len);
-			if (text_fits(&rest, &w))
-				return true;
-		}
-		return false;
-	}
-	if (own->len && text_fits(p, own))
-		return true;
-	for (size_t i = 0; i < v->n_parts; i++)
+	if (p->text[0] == '/')
+		return path_fits(p, v);
+	for (size_t i = 0; i < v->n_slices; i++)
 		if (text_fits(p, &v->part[i]))
 			return true;
-	return false;
+	if (!v->n_parts && in->len && text_fits(p, in)) /* a caller described without its path */
+		return true;
+	if (!unit->len)
+		return false;
+	if (text_fits(p, unit))
+		return true;
+	slash = memchr(unit->ptr, '/', unit->len);
+	if (!slash)
+		return false;
+	manager = word_of(unit->ptr, (size_t)(slash - unit->ptr));
+	return text_fits(p, &manager);
 }
 
 static bool number_fits(const struct member *m, uint64_t number)
@@ -305,7 +320,7 @@ static bool pattern_fits(const struct pattern *p, enum field f, struct view *v)
 	case FIELD_ANCESTOR:
 		return ancestor_fits(p, v->f->who);
 	default:
-		return unit_fits(p, f, v);
+		return unit_fits(p, v);
 	}
 }
 

@@ -109,7 +109,7 @@ struct view {
 	const struct facts *f;
 	bool connect;          /* endpoint, model and maybe host are still to come */
 	bool parts_ready;
-	uint8_t n_parts;
+	uint8_t n_parts, n_slices; /* slices: those in front, before the first unit */
 	uint32_t ready;        /* bit a field */
 	struct word word[FIELD_N];
 	struct word part[VIEW_PARTS]; /* components of the cgroup path */

@@ -80,8 +80,8 @@ int txn_refuse(struct txn *t, int status, const char *code, const char *fmt, ...
 	va_start(ap, fmt);
 	(void)vsnprintf(t->reason, sizeof(t->reason), fmt, ap);
 	va_end(ap);
-	f.message = arena_printf(&t->arena, "sallyport: %s.%s%s Reference: %s", t->reason,
-				 *contact ? " Ask " : "", contact, t->request_id);
+	f.message = arena_printf(&t->arena, "sallyport: %s.%s%s%s Reference: %s.", t->reason,
+				 *contact ? " Ask " : "", contact, *contact ? "." : "", t->request_id);
 	buf_init(&body, 64U << 10);
 	if (!t->dialect)
 		t->dialect = dialect_find(NULL);

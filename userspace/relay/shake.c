@@ -23,7 +23,7 @@ void conn_upstream_close(struct conn *c)
 
 void conn_upstream_failed(struct conn *c, const char *why)
 {
-	(void)snprintf(c->upstream_error, sizeof(c->upstream_error), "%s", why);
+	slice_copy(c->upstream_error, sizeof(c->upstream_error), slice_str(why));
 	conn_upstream_close(c);
 	http_upstream_ready(c);
 }

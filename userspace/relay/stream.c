@@ -486,7 +486,7 @@ void stream_break(struct txn *t, const char *code, const char *why)
 	struct refusal f = { .code = code, .request_id = slice_str(t->request_id) };
 	struct buf out;
 
-	f.message = arena_printf(&t->arena, "sallyport: %s. Reference: %s", why, t->request_id);
+	f.message = arena_printf(&t->arena, "sallyport: %s. Reference: %s.", why, t->request_id);
 	buf_init(&out, 64U << 10);
 	if (f.message.ptr && t->dialect->write_stream_end(&f, &out) == 0 &&
 	    reply_send_data(t, buf_slice(&out)) == 0)

@@ -44,7 +44,8 @@ struct http_head {
 struct slice http_header(const struct http_head *h, const char *name);
 /* Deep copy into an arena. 0 or -ENOMEM. */
 int http_head_copy(const struct http_head *in, struct arena *a, struct http_head *out);
-/* Sets (replaces the first, removes others) or, with value.ptr NULL, removes. In place, arena memory. */
+/* Sets (replaces the first, removes others) or, with value.ptr NULL, removes. In place; name and value
+ * are copied into the arena. */
 int http_header_set(struct http_head *h, const char *name, struct slice value, struct arena *a);
 
 /*
@@ -57,12 +58,12 @@ int http_head_frame(struct http_head *h, struct arena *a, int64_t content_length
 
 /*
  * What a codec tells its owner. Slices live until the callback returns; nothing may free the codec
- * from inside one. A negative return ends the feed with that error (the codec is dead then); a positive
- * one pauses: feed returns what it took so far, that event included.
+ * from inside one. A negative return ends the feed with that error (the codec is dead then); a
+ * positive one pauses: feed returns what it took so far, that event included.
  *
- * Interim responses (1xx but 101) are a head with no_body and no end; the final head follows by itself.
- * After a 101 come head and end, and the codec takes nothing more: what follows is the other protocol.
- * Trailers are checked, bounded and dropped.
+ * Interim responses (1xx but 101) are a head with no_body and no end; the final head follows by
+ * itself. After a 101 come head and end, and the codec takes nothing more: what follows is the other
+ * protocol. Trailers are checked, bounded and dropped.
  */
 struct codec_events {
 	int (*head)(void *ctx, uint32_t stream, struct http_head *h);
@@ -75,19 +76,21 @@ struct codec;
 struct codec_ops {
 	/*
 	 * Takes what it can of `in`; returns bytes consumed, or -EPROTO or -EMSGSIZE (codec->why
-	 * says what, codec->status what a server answers), or -ENOMEM, or the callback's error. HTTP/1.1 consumes nothing while a message's end is
-	 * reported and the next may not begin (codec_next()), so pipelined requests wait in the
-	 * owner's buffer.
+	 * says what, codec->status what a server answers), or -ENOMEM, or the callback's error.
+	 * HTTP/1.1 consumes nothing while a message's end is reported and the next may not begin
+	 * (codec_next()), so pipelined requests wait in the owner's buffer.
 	 */
 	ssize_t (*feed)(struct codec *c, struct slice in);
 	/* The connection ended: completes a body that ends by EOF, else -EPROTO when in mid-message. */
 	int (*eof)(struct codec *c);
 	/* Ready for the next message of this side. */
 	void (*next)(struct codec *c);
-	/* Append to `out`. Heads are written as given: h1 adds nothing but the framing it is told by
-	 * head->chunked / content_length (the owner sets the headers with http_head_frame()).
-	 * -EINVAL: the head cannot be written so (CR, LF or NUL in a part, two framings), or data do
-	 * not fit the framing (more or fewer bytes than content_length, a body where no_body). */
+	/*
+	 * Append to `out`. Heads are written as given: h1 adds nothing but the framing it is told
+	 * by head->chunked / content_length (the owner sets the headers with http_head_frame()).
+	 * -EINVAL: the head cannot be written so (CR, LF or NUL in a part, two framings), or data
+	 * do not fit the framing (more or fewer bytes than content_length, a body where no_body).
+	 */
 	int (*send_head)(struct codec *c, uint32_t stream, const struct http_head *h, struct buf *out);
 	int (*send_data)(struct codec *c, uint32_t stream, struct slice d, struct buf *out);
 	int (*send_end)(struct codec *c, uint32_t stream, struct buf *out);

@@ -203,8 +203,8 @@ static int drain(struct decoder *d, struct slice in, struct buf *out)
 }
 
 /*
- * "deflate" is the zlib format (RFC 9110 8.4.1.2), but some send the bare one; clients take both, so
- * the first two bytes decide as they do there (RFC 1950 2.2).
+ * "deflate" is the zlib format (RFC 9110 8.4.1.2), but some send the bare one; clients take both,
+ * so the first two bytes decide as they do there (RFC 1950 2.2).
  */
 static int deflate_open(struct decoder *d, struct slice *in, struct buf *out)
 {

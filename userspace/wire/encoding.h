@@ -17,7 +17,7 @@ int decoder_new(enum coding c, struct decoder **out);
  * (garbage), -ENOBUFS (over out's cap: a bomb), -ENOMEM. After an error only decoder_free() is left;
  * `out` may hold what came before. */
 int decoder_feed(struct decoder *d, struct slice in, struct buf *out);
-/* The input ended: 0, also when nothing came; -EBADMSG when the coding says there should be more. */
+/* The input ended: 0, also when nothing came; -EBADMSG when the coding wants more. */
 int decoder_end(struct decoder *d);
 void decoder_free(struct decoder *d);
 

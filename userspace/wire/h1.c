@@ -14,7 +14,7 @@
 #define EXTRA_MAX 4096U     /* extension bytes of a message */
 #define TRAILERS_MAX 8192U  /* bytes of a trailer section */
 #define INTERIM_MAX 32      /* 1xx heads before the answer */
-#define LINE_OVERDUE (8U << 10) /* bytes of a cut head after which it is read again; divides its max */
+#define LINE_OVERDUE (8U << 10) /* a cut head is read again at each; divides HTTP_HEAD_MAX */
 
 enum state {
 	ST_HEAD,
@@ -112,18 +112,19 @@ static int head_feed(struct h1 *h, struct slice in, size_t *used)
 {
 	size_t before = buf_size(&h->kept), n = MIN(in.len, HTTP_HEAD_MAX - before);
 	struct http_head head;
-	struct h1_room room;
+	struct h1_room room; /* filled by head_read(); 7 KB nobody need clear */
 	ssize_t len;
 	int r;
 
 	if (before) {
+		/* A head ends, and mistakes show, with a line, or with none where one is due. */
+		bool due = (before + n) / LINE_OVERDUE != before / LINE_OVERDUE;
+
 		r = buf_append(&h->kept, slice_sub(in, 0, n));
 		if (r < 0)
 			return r;
-		/* A head ends, and mistakes show, with a line, or with none where one is overdue. */
-		if (!memchr(in.ptr, '\n', n) && (before + n) / LINE_OVERDUE == before / LINE_OVERDUE)
-			len = -EAGAIN;
-		else
+		len = -EAGAIN;
+		if (due || memchr(in.ptr, '\n', n))
 			len = head_read(h, buf_slice(&h->kept), &head, &room);
 	} else {
 		len = head_read(h, in, &head, &room);
@@ -344,7 +345,7 @@ static void h1_next(struct codec *c)
 		h->state = ST_HEAD;
 }
 
-/* Nothing that would end a line early or another message begin: heads hold words of policies too. */
+/* Nothing that ends a line early or begins another message: heads hold words of policies too. */
 static bool head_is_clean(const struct h1 *h, const struct http_head *head)
 {
 	if (head->chunked && head->content_length >= 0)

@@ -1,6 +1,7 @@
 /*
- * HTTP/1.1 heads. Two parsers that disagree about where a message ends are how requests are smuggled
- * past a filter, so whatever RFC 9112 leaves to taste is refused here, with a reason of its own.
+ * HTTP/1.1 heads. Two parsers that disagree about where a message ends are how requests are
+ * smuggled past a filter, so whatever RFC 9112 leaves to taste is refused here, with a reason of its
+ * own.
  */
 #include "wire/h1head.h"
 
@@ -425,7 +426,7 @@ static int request_line(struct codec *c, const char **at, const char *end, struc
 	if (p == start)
 		return h1_refuse(c, 400, "empty target");
 	p++;
-	if (slice_starts(slice_of(*at, (size_t)(end - *at)), slice_of(preface, sizeof(preface) - 1)))
+	if (slice_starts(slice_of(*at, (size_t)(end - *at)), slice_str(preface)))
 		return h1_refuse(c, 505, "HTTP/2 connection preface");
 	if (slice_is(h->method, "PRI") &&
 	    slice_starts(slice_str(preface), slice_of(*at, (size_t)(end - *at))))
@@ -502,7 +503,7 @@ ssize_t h1_response_read(struct codec *c, struct slice in, struct http_head *out
 			 struct h1_room *room)
 {
 	const char *p = in.ptr, *end = in.ptr + MIN(in.len, (size_t)HTTP_HEAD_MAX);
-	struct http_head h = { .headers = room->headers };
+	struct http_head h = { .headers = room->headers }; /* cppcheck-suppress ctuuninitvar */
 	struct fields f = { .length = -1 };
 	int r;
 

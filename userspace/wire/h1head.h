@@ -13,8 +13,8 @@ struct h1_room {
 };
 
 /*
- * Reads one head from the start of `in`; *out points into `in` and `room`. A request may have one empty
- * line before it (RFC 9112 2.2).
+ * Reads one head from the start of `in`; *out points into `in` and `room`. A request may have one
+ * empty line before it (RFC 9112 2.2).
  *
  * The bytes of the head, or -EAGAIN (not all there), -EPROTO, -EMSGSIZE (c->why, c->status).
  */

@@ -3,8 +3,9 @@
  * spliced in place, and every byte that is not touched stays as it was.
  *
  * One pass, no copies: nodes point into the text. Strict: what this parser accepts, jansson accepts
- * (no trailing commas, no bare control characters, valid UTF-8, paired surrogates), and both see the
- * same strings. Duplicate keys are kept (all are inspected); jspan_get() takes the last one, as the
+ * (no trailing commas, no bare control characters, valid UTF-8, paired surrogates), and both see
+ * the same strings. Two things alone jansson refuses and providers do not: numbers beyond a double
+ * or 64 bits, and U+0000 in a key. Duplicate keys are kept (all are inspected); jspan_get() takes the last one, as the
  * providers' parsers do, and jdoc.duplicates tells.
  */
 #ifndef WIRE_JSONSPAN_H

@@ -28,7 +28,8 @@ static void add(const char *entry)
 	bool suffix = entry[0] == '.';
 
 	for (const char *p = entry; *p; p++) { /* "{region}" is a '*' */
-		snprintf(host + strlen(host), sizeof(host) - strlen(host), "%c", *p == '{' ? '*' : *p);
+		snprintf(host + strlen(host), sizeof(host) - strlen(host), "%c",
+			 *p == '{' ? '*' : *p);
 		if (*p == '{')
 			p = strchr(p, '}');
 	}
@@ -39,7 +40,11 @@ static void add(const char *entry)
 		if (strcmp(names[i].pattern, host + suffix) == 0 && names[i].suffix == suffix)
 			return; /* the first of two equals wins, in both */
 	for (const char *p = host + suffix; *p; p++)
-		snprintf(re + strlen(re), sizeof(re) - strlen(re), *p == '*' ? "[a-z0-9-]+" : *p == '.' ? "\\." : "%c", *p);
+		snprintf(re + strlen(re), sizeof(re) - strlen(re),
+			 *p == '*'   ? "[a-z0-9-]+"
+			 : *p == '.' ? "\\."
+				     : "%c",
+			 *p);
 	strcat(re, "$");
 	names[n] = (struct kern_name){ strdup(host + suffix), suffix, (uint32_t)n + 1 };
 	t_int(regcomp(&regexes[n], re, REG_EXTENDED | REG_NOSUB), 0, "oracle of %s", host);
@@ -66,8 +71,8 @@ static uint32_t oracle(const char *host)
 	for (size_t i = 0; i < n; i++) {
 		size_t len = strlen(names[i].pattern), have = strlen(host);
 
-		if (names[i].suffix && have > len && host[have - len - 1] == '.' && len > best_len &&
-		    strcmp(host + have - len, names[i].pattern) == 0) {
+		if (names[i].suffix && have > len && host[have - len - 1] == '.' &&
+		    len > best_len && strcmp(host + have - len, names[i].pattern) == 0) {
 			best = names[i].provider;
 			best_len = len;
 		}
@@ -99,8 +104,8 @@ static void around(const char *pattern)
 	for (size_t f = 0; f < ARRAY_LEN(fill); f++) {
 		host[0] = '\0';
 		for (const char *p = pattern; *p; p++)
-			snprintf(host + strlen(host), sizeof(host) - strlen(host), *p == '*' ? "%s" : "%.1s",
-				 *p == '*' ? fill[f] : p);
+			snprintf(host + strlen(host), sizeof(host) - strlen(host),
+				 *p == '*' ? "%s" : "%.1s", *p == '*' ? fill[f] : p);
 		compare(host);
 		snprintf(other, sizeof(other), "x%s", host);
 		compare(other);
@@ -134,10 +139,11 @@ static void load(void)
 
 		json_object_foreach(json_object_get(p, "hosts"), role, list)
 			json_array_foreach(list, j, h) {
-				const char *host = json_string_value(json_is_object(h) ? json_object_get(h, "host") : h);
+			const char *host = json_string_value(
+				json_is_object(h) ? json_object_get(h, "host") : h);
 
-				if (host)
-					add(host);
+			if (host)
+				add(host);
 			}
 	}
 	json_decref(doc);
@@ -154,8 +160,8 @@ int main(void)
 	t_ok(n > 1000, "%zu patterns", n);
 	began = clock_mono_ns();
 	t_int(names_compile(names, n, &made, &n_rows), 0, "the whole catalogue compiles");
-	printf("# %zu patterns, %zu states, %zu KiB, %llu us\n", n, n_rows, n_rows * sizeof(*made) / 1024,
-	       (unsigned long long)(clock_mono_ns() - began) / 1000);
+	printf("# %zu patterns, %zu states, %zu KiB, %llu us\n", n, n_rows,
+	       n_rows * sizeof(*made) / 1024, (unsigned long long)(clock_mono_ns() - began) / 1000);
 	rows = made;
 	for (size_t i = 0; i < n; i++)
 		around(names[i].pattern);

@@ -1,9 +1,9 @@
 /*
- * jspan_parse() against jansson: both take or both refuse a text, and see the same in it. Shared by the
- * unit test (mutations, recordings) and the fuzzer.
+ * jspan_parse() against jansson: both take or both refuse a text, and see the same in it. Shared by
+ * the unit test (mutations, recordings) and the fuzzer.
  *
- * Where they may differ: only jansson refuses numbers beyond its types and U+0000 in a key, which hide
- * nothing from a reader of byte ranges; only jspan_parse() refuses nesting deeper than
+ * Where they may differ: only jansson refuses numbers beyond its types and U+0000 in a key, which
+ * hide nothing from a reader of byte ranges; only jspan_parse() refuses nesting deeper than
  * JSPAN_DEPTH_MAX, and a NUL byte behind a value, which jansson takes for the end of the text.
  */
 #ifndef TESTS_JSON_SAME_H
