@@ -109,9 +109,8 @@ const char *pattern_compile(enum field f, const char *written, char *lowered, st
 		out->kind = PATTERN_PREFIX;
 	else
 		out->kind = PATTERN_GLOB;
-	if (out->kind == PATTERN_PREFIX)
-		out->len--;
-	out->head = word_head(lowered, out->len);
+	out->literal = star ? (uint32_t)(star - lowered) : out->len;
+	out->head = word_head(lowered, out->literal);
 	if ((f == FIELD_EXE || f == FIELD_ANCESTOR) && lowered[0] != '/' && lowered[0] != '*')
 		wrong = "is no absolute path; begin it with / or *";
 	if (f == FIELD_UNIT || f == FIELD_SLICE)
@@ -119,19 +118,16 @@ const char *pattern_compile(enum field f, const char *written, char *lowered, st
 	return wrong;
 }
 
-static bool text_fits(const struct pattern *p, const struct word *w)
+static inline bool text_fits(const struct pattern *p, const struct word *w)
 {
-	switch (p->kind) {
-	case PATTERN_LITERAL:
+	if (p->kind == PATTERN_LITERAL)
 		return p->len == w->len && p->head == w->head &&
 		       (p->len <= sizeof(p->head) ||
 			memcmp(p->text + sizeof(p->head), w->ptr + sizeof(p->head),
 			       p->len - sizeof(p->head)) == 0);
-	case PATTERN_PREFIX:
-		return w->len >= p->len && memcmp(p->text, w->ptr, p->len) == 0;
-	default:
-		return text_glob(p->text, slice_of(w->ptr, w->len));
-	}
+	if (w->len < p->literal || memcmp(p->text, w->ptr, p->literal) != 0)
+		return false;
+	return p->kind == PATTERN_PREFIX || text_glob(p->text, slice_of(w->ptr, w->len));
 }
 
 /* ---- the view ---- */
@@ -141,8 +137,8 @@ void view_init(struct view *v, const struct facts *f, bool connect)
 	v->f = f;
 	v->connect = connect;
 	v->ready = 0;
-	v->parts_ready = false;
-	v->n_parts = v->n_slices = 0;
+	v->names_ready = v->ancestors_ready = false;
+	v->n_names = v->n_ancestors = 0;
 }
 
 static struct slice model_lower(struct view *v)
@@ -199,26 +195,49 @@ static const struct word *view_word(struct view *v, enum field f)
 	return &v->word[f];
 }
 
-static void view_parts(struct view *v)
+static void name_add(struct view *v, const char *s, size_t len)
 {
-	const char *s = v->f->who->cgroup;
+	if (len && v->n_names < VIEW_NAMES)
+		v->name[v->n_names++] = word_of(s, len);
+}
 
-	bool slices = true;
+/*
+ * The names a unit or slice pattern may match, those that systemd gave: the slices in front of the
+ * path, the outermost unit, and of a user's own manager ("user@1000.service/app.service") the part
+ * before the '/' too. What somebody calls a cgroup that was delegated to him counts for nothing.
+ */
+static void view_names(struct view *v)
+{
+	const struct principal *who = v->f->who;
+	const char *s = who->cgroup, *slash = strchr(who->unit, '/');
+	size_t len = 0;
 
-	v->parts_ready = true;
-	while (v->n_parts < VIEW_PARTS) {
-		size_t len;
-
-		while (*s == '/')
-			s++;
-		len = strcspn(s, "/");
-		if (!len)
-			break;
-		slices = slices && slice_ends(slice_of(s, len), SLICE(".slice"));
-		v->n_slices += slices;
-		v->part[v->n_parts++] = word_of(s, len);
+	v->names_ready = true;
+	name_add(v, who->unit, strlen(who->unit));
+	if (slash)
+		name_add(v, who->unit, (size_t)(slash - who->unit));
+	do {
 		s += len;
-	}
+		s += strspn(s, "/");
+		len = strcspn(s, "/");
+		if (!slice_ends(slice_of(s, len), SLICE(".slice")))
+			break;
+		name_add(v, s, len);
+	} while (len);
+	if (!who->cgroup[0]) /* a caller described without its path */
+		name_add(v, who->slice, strlen(who->slice));
+}
+
+static void view_ancestors(struct view *v)
+{
+	const struct principal *who = v->f->who;
+	size_t n = MIN((size_t)who->n_ancestors, (size_t)PRINCIPAL_ANCESTORS);
+
+	v->ancestors_ready = true;
+	for (size_t i = 0; i < n; i++)
+		if (who->ancestor[i].exe[0])
+			v->ancestor[v->n_ancestors++] = word_of(who->ancestor[i].exe,
+								strlen(who->ancestor[i].exe));
 }
 
 /* ---- members ---- */
@@ -234,64 +253,44 @@ static bool exe_fits(const struct pattern *p, struct view *v)
 	return !p->path || text_glob(p->text, slice_str(who->exe));
 }
 
-static bool ancestor_fits(const struct pattern *p, const struct principal *who)
+static bool ancestor_fits(const struct pattern *p, struct view *v)
 {
-	size_t n = MIN((size_t)who->n_ancestors, (size_t)PRINCIPAL_ANCESTORS);
-
-	for (size_t i = 0; i < n; i++) {
-		struct word w = word_of(who->ancestor[i].exe, strlen(who->ancestor[i].exe));
-
-		if (w.len && text_fits(p, &w))
+	if (!v->ancestors_ready)
+		view_ancestors(v);
+	for (size_t i = 0; i < v->n_ancestors; i++)
+		if (text_fits(p, &v->ancestor[i]))
 			return true;
-	}
 	return false;
 }
 
 /* A pattern with '/' first is tried on every leading part of the cgroup path. */
-static bool path_fits(const struct pattern *p, const struct view *v)
+static bool path_fits(const char *glob, const char *path)
 {
-	const char *path = v->f->who->cgroup;
-	size_t skip = *path == '/' ? 0 : 1; /* paths may come without the first '/' */
+	size_t end = 0;
 
-	for (size_t i = 0; i < v->n_parts; i++) {
-		const char *end = v->part[i].ptr + v->part[i].len;
-
-		if (text_glob(p->text + skip, slice_of(path, (size_t)(end - path))))
+	if (*path != '/') /* paths may come without the first '/' */
+		glob++;
+	while (path[end]) {
+		end += strspn(path + end, "/");
+		end += strcspn(path + end, "/");
+		if (text_glob(glob, slice_of(path, end)))
 			return true;
 	}
 	return false;
 }
 
-/*
- * A unit or slice selects what runs in it and below it, as the kernel's walk over a cgroup's ancestors
- * does. Names count where systemd gave them: the slices in front, the outermost unit, and of a user's
- * own manager ("user@1000.service/app.service") the part before the '/' too. What somebody calls a
- * cgroup that was delegated to him counts for nothing.
- */
+/* A unit or slice selects what runs in it and below it, as the kernel's walk over a cgroup's ancestors
+ * does. */
 static bool unit_fits(const struct pattern *p, struct view *v)
 {
-	const struct word *unit = view_word(v, FIELD_UNIT), *in = view_word(v, FIELD_SLICE);
-	const char *slash;
-	struct word manager;
-
-	if (!v->parts_ready)
-		view_parts(v);
 	if (p->text[0] == '/')
-		return path_fits(p, v);
-	for (size_t i = 0; i < v->n_slices; i++)
-		if (text_fits(p, &v->part[i]))
+		return path_fits(p->text, v->f->who->cgroup);
+	if (!v->names_ready)
+		view_names(v);
+	for (size_t i = 0; i < v->n_names; i++)
+		if (text_fits(p, &v->name[i]))
 			return true;
-	if (!v->n_parts && in->len && text_fits(p, in)) /* a caller described without its path */
-		return true;
-	if (!unit->len)
-		return false;
-	if (text_fits(p, unit))
-		return true;
-	slash = memchr(unit->ptr, '/', unit->len);
-	if (!slash)
-		return false;
-	manager = word_of(unit->ptr, (size_t)(slash - unit->ptr));
-	return text_fits(p, &manager);
+	return false;
 }
 
 static bool number_fits(const struct member *m, uint64_t number)
@@ -318,7 +317,7 @@ static bool pattern_fits(const struct pattern *p, enum field f, struct view *v)
 	case FIELD_EXE:
 		return exe_fits(p, v);
 	case FIELD_ANCESTOR:
-		return ancestor_fits(p, v->f->who);
+		return ancestor_fits(p, v);
 	default:
 		return unit_fits(p, v);
 	}

@@ -44,7 +44,8 @@ enum pattern_kind {
 struct pattern {
 	uint8_t kind;          /* enum pattern_kind */
 	bool path;             /* DIGEST: text is a glob the path must match as well */
-	uint32_t len;          /* of text; PREFIX: without its star */
+	uint32_t len;          /* of text */
+	uint32_t literal;      /* bytes before the first wild card */
 	uint64_t head;         /* NUMBER: its value; LITERAL: first 8 bytes, see word_head() */
 	const char *text;      /* glob; lower case where case does not count */
 	const char *written;   /* as the operator wrote it */
@@ -101,18 +102,19 @@ struct word {
 	uint64_t head;
 };
 
-#define VIEW_PARTS 24     /* components of a cgroup path that count; deeper ones are beyond any unit */
+#define VIEW_NAMES 16     /* slices around a unit and the unit itself */
 #define VIEW_MODEL 256    /* bytes of a model's name that count */
 
 /* Facts made ready for comparing, as far as some rule asked for them. */
 struct view {
 	const struct facts *f;
 	bool connect;          /* endpoint, model and maybe host are still to come */
-	bool parts_ready;
-	uint8_t n_parts, n_slices; /* slices: those in front, before the first unit */
+	bool names_ready, ancestors_ready;
+	uint8_t n_names, n_ancestors;
 	uint32_t ready;        /* bit a field */
 	struct word word[FIELD_N];
-	struct word part[VIEW_PARTS]; /* components of the cgroup path */
+	struct word name[VIEW_NAMES]; /* of units and slices */
+	struct word ancestor[PRINCIPAL_ANCESTORS];
 	char model[VIEW_MODEL];
 };
 
