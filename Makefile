@@ -108,10 +108,10 @@ bench: deps
 	$(Q)$(MAKE) --no-print-directory all tools
 	$(Q)tests/bench/run.sh $(BENCH)
 
-# Fuzz targets want clang's runtime in every object: make fuzz [FUZZ_S=20]
+# Fuzz targets want clang's runtime in every object: make fuzz [FUZZ_S=20]. Warnings are gcc's affair.
 FUZZ_S   ?= 20
 fuzz:
-	$(Q)$(MAKE) --no-print-directory B=$(B)-fuzz CC=$(CLANG) \
+	$(Q)$(MAKE) --no-print-directory B=$(B)-fuzz CC=$(CLANG) WERROR= \
 		OPT="-O1 -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined" fuzzers
 	$(Q)tests/fuzz-smoke $(B)-fuzz $(FUZZ_S)
 

@@ -92,8 +92,8 @@ done
 
 connect=
 if [ -x "$LAB_BUILD/tests/bench/connect_bench" ]; then
-	connect=$("$LAB_BUILD/tests/bench/connect_bench" 2>/dev/null | tee "$LAB/connect.txt" |
-		sed -n 's/^added_ns *//p' | tail -n 1)
+	connect=$("$LAB_BUILD/tests/bench/connect_bench" 2>/dev/null |
+		sed -n 's/^TCP connect().* added *\(-\{0,1\}[0-9]*\) ns.*/\1/p')
 fi
 
 table() {

@@ -427,13 +427,15 @@ static int run_waiting(void)
 static int add_listener(const char *where)
 {
 	struct epoll_event ev = { .events = EPOLLIN };
-	struct conn *c = calloc(1, sizeof(*c));
+	int fd = listen_on(where, SOCK_STREAM);
+	struct conn *c;
 
+	if (fd < 0)
+		return fd;
+	c = calloc(1, sizeof(*c)); /* lives as long as the process */
 	if (!c)
 		return -ENOMEM;
-	c->fd = listen_on(where, SOCK_STREAM);
-	if (c->fd < 0)
-		return c->fd;
+	c->fd = fd;
 	ev.data.ptr = c;
 	return epoll_ctl(epfd, EPOLL_CTL_ADD, c->fd, &ev) < 0 ? -errno : 0;
 }
