@@ -221,7 +221,10 @@ void http_idle(struct conn *c)
 {
 	bool more = c->keep_alive && !c->client.eof && !c->w->stopping;
 
-	if (c->up == UPSTREAM_READY && (!c->upstream_keep || !h1_idle(c->upstream.codec)))
+	if (c->up == UPSTREAM_READY && c->upstream_keep)
+		c->upstream.codec->ops->next(c->upstream.codec);
+	if (c->up == UPSTREAM_READY &&
+	    (!c->upstream_keep || !h1_idle(c->upstream.codec) || buf_size(&c->upstream.in)))
 		conn_upstream_close(c);
 	if (!more) {
 		if (http_flush(c, &c->client) == 0 && c->client.blocked) {
@@ -234,8 +237,6 @@ void http_idle(struct conn *c)
 		return;
 	}
 	c->client.codec->ops->next(c->client.codec);
-	if (c->up == UPSTREAM_READY)
-		c->upstream.codec->ops->next(c->upstream.codec);
 	buf_trim(&c->client.in);
 	buf_trim(&c->client.out);
 	buf_trim(&c->upstream.in);
