@@ -16,17 +16,15 @@
 	})
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b)                                                                                  \
+/* Each argument is evaluated once; the counter keeps nested uses from shadowing each other. */
+#define MIN(a, b) BASE_PICK(a, b, <, __COUNTER__)
+#define MAX(a, b) BASE_PICK(a, b, >, __COUNTER__)
+#define BASE_PICK(a, b, op, n) BASE_PICK_(a, b, op, n)
+#define BASE_PICK_(a, b, op, n)                                                                    \
 	({                                                                                         \
-		__typeof__(a) min_a = (a);                                                         \
-		__typeof__(b) min_b = (b);                                                         \
-		min_a < min_b ? min_a : min_b;                                                     \
-	})
-#define MAX(a, b)                                                                                  \
-	({                                                                                         \
-		__typeof__(a) max_a = (a);                                                         \
-		__typeof__(b) max_b = (b);                                                         \
-		max_a > max_b ? max_a : max_b;                                                     \
+		__typeof__(a) pick_a##n = (a);                                                     \
+		__typeof__(b) pick_b##n = (b);                                                     \
+		pick_a##n op pick_b##n ? pick_a##n : pick_b##n;                                    \
 	})
 #define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 #define printf_like(fmt, args) __attribute__((format(printf, fmt, args)))

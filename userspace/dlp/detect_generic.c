@@ -89,7 +89,7 @@ static bool has_word(struct slice name, const char *lower)
 	size_t n = strlen(lower);
 
 	for (size_t i = 0; i + n <= name.len; i++)
-		if (strncasecmp(name.ptr + i, lower, n) == 0)
+		if ((name.ptr[i] | 0x20) == lower[0] && strncasecmp(name.ptr + i, lower, n) == 0)
 			return true;
 	return false;
 }

@@ -96,7 +96,7 @@ static bool find_word(struct slice in, const char *lower)
 	size_t n = strlen(lower);
 
 	for (size_t i = 0; i + n <= in.len; i++)
-		if (strncasecmp(in.ptr + i, lower, n) == 0)
+		if ((in.ptr[i] | 0x20) == (lower[0] | 0x20) && strncasecmp(in.ptr + i, lower, n) == 0)
 			return true;
 	return false;
 }
