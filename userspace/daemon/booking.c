@@ -1,6 +1,7 @@
 /* Spools in, log and ledger out. */
 #include "daemon/booking.h"
 
+#include "audit/anchor.h"
 #include "audit/writer.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -140,7 +141,7 @@ int booking_open(const char *state_dir, uint64_t rotate_bytes, struct booking **
 	if (r == 0)
 		r = books_open(path, &b->books);
 	if (r == 0)
-		r = books_chain(b->books, &known);
+		r = anchor_get(books_db(b->books), &known);
 	if (r == 0)
 		r = path_in(b, "audit.jsonl", path);
 	if (r == 0)
@@ -618,7 +619,7 @@ static int commit(struct booking *b)
 	for (size_t i = 0; i < b->n_forget && r == 0; i++)
 		r = books_forget(b->books, b->forget[i]);
 	if (r == 0)
-		r = books_put_chain(b->books, &chain);
+		r = anchor_put(books_db(b->books), &chain);
 	end = books_end(b->books, r == 0);
 	return r < 0 ? r : end;
 }

@@ -1,6 +1,7 @@
 /* Sums in memory, SQL at the end of a batch. */
 #include "daemon/books.h"
 
+#include "audit/anchor.h"
 #include "base/json.h"
 #include "discover/inventory.h"
 #include "spend/ledger.h"
@@ -36,8 +37,6 @@ struct books {
 };
 
 static const char schema[] =
-	"CREATE TABLE IF NOT EXISTS recorder_chain("
-	" one INTEGER PRIMARY KEY CHECK(one = 1), seq INTEGER NOT NULL, hash TEXT NOT NULL);"
 	"CREATE TABLE IF NOT EXISTS recorder_spools("
 	" spool INTEGER PRIMARY KEY, position INTEGER NOT NULL);"
 	"CREATE TABLE IF NOT EXISTS recorder_opens("
@@ -55,6 +54,8 @@ int books_open(const char *path, struct books **out)
 	r = b->inventory ? db_open(path, false, &b->db) : -ENOMEM;
 	if (r == 0)
 		r = db_exec(b->db, schema);
+	if (r == 0)
+		r = anchor_init(b->db);
 	if (r == 0)
 		r = ledger_init(b->db);
 	if (r == 0)
@@ -227,28 +228,6 @@ int books_end(struct books *b, bool good)
 	inventory_clear(b->inventory);
 	b->full = false;
 	return 0;
-}
-
-int books_chain(struct books *b, struct chain *out)
-{
-	cleanup(db_query_freep) struct db_query *q = NULL;
-	int r = db_query(b->db, &q, "SELECT seq, hash FROM recorder_chain", NULL);
-
-	memset(out, 0, sizeof(*out));
-	if (r == 0)
-		r = db_next(q);
-	if (r == 1) {
-		out->seq = (uint64_t)db_int(q, 0);
-		slice_copy(out->hash, sizeof(out->hash), slice_str(db_text(q, 1)));
-	}
-	return MIN(r, 0);
-}
-
-int books_put_chain(struct books *b, const struct chain *c)
-{
-	return db_run(b->db, "INSERT INTO recorder_chain VALUES(1, ?1, ?2)"
-			     " ON CONFLICT DO UPDATE SET seq = ?1, hash = ?2", "is",
-		      (int64_t)c->seq, c->hash);
 }
 
 int books_position(struct books *b, uint64_t spool, uint64_t *out)

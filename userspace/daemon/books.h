@@ -6,7 +6,6 @@
 #ifndef DAEMON_BOOKS_H
 #define DAEMON_BOOKS_H
 
-#include "audit/chain.h"
 #include "audit/record.h"
 #include "base/db.h"
 
@@ -29,8 +28,6 @@ int books_begin(struct books *b);
 /* Stores the sums and commits; `good` false, or any failure: rolls back and keeps the sums. */
 int books_end(struct books *b, bool good);
 
-int books_chain(struct books *b, struct chain *out);           /* seq 0: none yet */
-int books_put_chain(struct books *b, const struct chain *c);
 int books_position(struct books *b, uint64_t spool, uint64_t *out); /* 0: unknown spool */
 int books_put_position(struct books *b, uint64_t spool, uint64_t position);
 int books_forget(struct books *b, uint64_t spool);             /* its row and its open exchanges */
