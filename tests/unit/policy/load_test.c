@@ -101,6 +101,55 @@ static void test_money(void)
 	}
 }
 
+static const json_t *schema_part(const json_t *schema, const char *name)
+{
+	const json_t *o = *name ? json_object_get(json_object_get(schema, "$defs"), name) : schema;
+
+	return json_object_get(o, "properties");
+}
+
+/* Every member that schema.json offers is one the loader knows, and none is missing there. */
+static void test_schema(void)
+{
+	static const struct {
+		const char *part, *before, *after;
+		size_t members;
+	} rows[] = {
+		{ "", "", "", 7 },
+		{ "default", "\"default\":{", "}", 6 },
+		{ "rule", "\"rules\":[{", "}]", 10 },
+		{ "who", "\"rules\":[{\"id\":\"a\",\"who\":{", "}}]", 11 },
+		{ "to", "\"rules\":[{\"id\":\"a\",\"to\":{", "}}]", 4 },
+		{ "dlp", "\"dlp\":{", "}", 2 },
+		{ "budget", "\"budgets\":[{", "}]", 9 },
+	};
+	json_t *schema = json_load_file("policies/schema.json", 0, NULL);
+
+	t_ok(schema, "policies/schema.json is JSON");
+	for (size_t i = 0; schema && i < ARRAY_LEN(rows); i++) {
+		const json_t *members = schema_part(schema, rows[i].part);
+		const char *key;
+		json_t *v;
+
+		t_int(json_object_size(members), rows[i].members, "members of \"%s\"", rows[i].part);
+		json_object_foreach((json_t *)members, key, v) {
+			struct policy *p = NULL;
+			struct mistakes m;
+			char text[256];
+
+			(void)snprintf(text, sizeof(text), "{%s\"%s\":{}%s}", rows[i].before, key,
+				       rows[i].after);
+			mistakes_init(&m, "p");
+			(void)policy_load(slice_str(text), NULL, NULL, -1, &m, &p);
+			t_ok(slice_find(buf_slice(&m.text), SLICE("unknown")) < 0,
+			     "the loader knows \"%s\" of \"%s\"", key, rows[i].part);
+			policy_unref(p);
+			mistakes_done(&m);
+		}
+	}
+	json_decref(schema);
+}
+
 int main(void)
 {
 	json_error_t e;
@@ -113,5 +162,6 @@ int main(void)
 	json_decref(root);
 	test_override();
 	test_money();
+	test_schema();
 	return t_done();
 }
