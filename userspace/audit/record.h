@@ -15,6 +15,8 @@
 #define RECORD_FINDINGS 16
 #define RECORD_TOOLS 8
 #define RECORD_BUDGETS 8
+/* The reason of the second SEEN record of a connection, which was first told of when it was open. */
+#define RECORD_CLOSED "closed"
 
 enum record_kind {
 	RECORD_EXCHANGE = 1,  /* a request that was inspected */

@@ -155,6 +155,7 @@ static uint64_t caller_key(struct books *b, const struct principal *p)
 
 static int inventory_add(struct books *b, const struct record *r)
 {
+	bool again = r->kind == RECORD_SEEN && strcmp(r->reason, RECORD_CLOSED) == 0;
 	struct inventory_note n = {
 		.caller = caller_key(b, &r->who),
 		.who = &r->who,
@@ -168,10 +169,10 @@ static int inventory_add(struct books *b, const struct record *r)
 			   r->action == ACTION_CUT,
 		.redacted = r->action == ACTION_REDACTED,
 		.spliced = r->kind == RECORD_SPLICED,
-		.seen = r->kind == RECORD_SEEN,
+		.seen = r->kind == RECORD_SEEN && !again,
 		.sanctioned = r->sanctioned,
 		.distrust = r->distrust,
-		.reason = r->reason,
+		.reason = again ? "" : r->reason,
 		.bytes_out = r->bytes_out,
 		.bytes_in = r->bytes_in,
 		.tokens_in = r->input_tokens,

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "discover/known.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,22 +33,6 @@ static int sealed_copy(const char *name, struct slice text)
 		return r;
 	}
 	return fd;
-}
-
-static int names_apply(struct monitor *m)
-{
-	const struct catalog_host *h;
-	size_t n = catalog_hosts(m->catalog, &h), k = 0;
-	struct kern_name *names = calloc(n + 1, sizeof(*names));
-	int r;
-
-	if (!names)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
-		names[k++] = (struct kern_name){ h[i].pattern, h[i].suffix, h[i].provider };
-	r = kern_names_set(m->kern, names, k);
-	free(names);
-	return r;
 }
 
 static uint32_t provider_number(const struct monitor *m, const char *id)
@@ -183,7 +168,7 @@ int monitor_rules_load(struct monitor *m, struct buf *why)
 		buf_done(&text[i]);
 	(void)malloc_trim(0);
 	if (r == 0 && m->kern) {
-		r = names_apply(m);
+		r = known_names(m->kern, m->catalog);
 		if (r == 0)
 			r = monitor_scopes_apply(m);
 	}

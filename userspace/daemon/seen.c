@@ -1,40 +1,25 @@
 /*
- * Observe mode's evidence: connections that the kernel saw and nobody proxied. A record is written
- * when the connection closes, with its bytes, or after ten seconds if it is still open then (its
- * close is a second, "closed" record). The caller is looked up at once, while it still lives.
+ * Observe mode's evidence: connections that the kernel saw and nobody proxied, as records. One is
+ * written when the connection closes, with its bytes, or after ten seconds if it is still open then (its
+ * close is a second record, which does not count as a connection).
  */
 #include "daemon/monitor.h"
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "discover/sightings.h"
 #include "net/sock.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#define SEEN_MAX 1024U        /* open connections remembered; a power of two */
 #define SEEN_WAIT_NS (10ULL * 1000000000)
 #define SEEN_TICK_MS 1000
-
-struct seen {
-	uint64_t cookie;          /* 0: free */
-	bool told;
-	uint64_t time_ns;
-	struct sp_event event;
-	struct principal who;
-};
 
 struct seen_table {
 	struct monitor *m;
 	struct timer tick;
-	struct seen slot[SEEN_MAX];
+	struct sightings *sightings;
 };
-
-static struct seen *seen_slot(struct seen_table *t, uint64_t cookie)
-{
-	return &t->slot[cookie * 0x9e3779b97f4a7c15U >> 32 & (SEEN_MAX - 1)];
-}
 
 static void record_of(struct monitor *m, const struct sp_event *e, const struct principal *who,
 		      struct record *r)
@@ -56,131 +41,73 @@ static void record_of(struct monitor *m, const struct sp_event *e, const struct 
 	slice_copy(r->address, sizeof(r->address), slice_str(address));
 }
 
-static void tell(struct monitor *m, const struct seen *s, uint64_t out, uint64_t in, uint64_t end_ns,
-		 const char *note)
+static const char *remark(const struct sighting *s)
+{
+	const struct sp_event *e = s->event;
+
+	if (e->kind == SP_EVENT_HELLO)
+		return "named in a ClientHello on an address not known before";
+	if (e->kind == SP_EVENT_QUIC)
+		return e->verdict == SP_REFUSED ? "QUIC refused" : "QUIC datagram";
+	if (e->kind == SP_EVENT_DIALLED)
+		return "dialled the listener directly: refused";
+	if (e->verdict == SP_PASSED_OPEN)
+		return "passed: the proxy was not there, the rule fails open";
+	if (e->verdict == SP_REFUSED)
+		return "refused: the proxy was not there, the rule fails closed";
+	return "";
+}
+
+static void on_sighting(void *ctx, const struct sighting *s)
 {
 	static struct record r;
+	struct monitor *m = ctx;
 
-	record_of(m, &s->event, &s->who, &r);
-	r.bytes_out = out;
-	r.bytes_in = in;
-	r.duration_us = end_ns > s->time_ns ? (end_ns - s->time_ns) / 1000 : 0;
-	switch (s->event.verdict) {
-	case SP_PASSED_OPEN:
-		slice_copy(r.reason, sizeof(r.reason), SLICE("passed: the proxy was not there, the rule fails open"));
-		break;
-	case SP_REFUSED:
+	record_of(m, s->event, s->who, &r);
+	r.bytes_out = s->bytes_out;
+	r.bytes_in = s->bytes_in;
+	r.duration_us = s->duration_us;
+	if (s->event->kind == SP_EVENT_CONNECT && s->event->verdict == SP_REFUSED) {
 		r.kind = RECORD_REFUSED;
 		r.action = r.would = ACTION_BLOCKED;
-		slice_copy(r.reason, sizeof(r.reason),
-			   SLICE("refused: the proxy was not there, the rule fails closed"));
-		break;
-	default:
-		slice_copy(r.reason, sizeof(r.reason), slice_str(note));
 	}
+	slice_copy(r.reason, sizeof(r.reason), slice_str(s->again ? RECORD_CLOSED : remark(s)));
 	monitor_record(m, &r);
 	m->seen_records++;
-}
-
-static void on_connect(struct monitor *m, const struct sp_event *e)
-{
-	struct seen *s;
-
-	if (e->verdict == SP_REDIRECTED) {
-		struct principal who;
-
-		/* The worker asks about this caller in a moment; look while it is surely alive. */
-		whois_resolve(m->whois, &e->task, &who);
-		return;
-	}
-	s = seen_slot(m->seen, e->cookie);
-	if (s->cookie && !s->told)
-		tell(m, s, 0, 0, 0, "");
-	s->cookie = e->cookie;
-	s->time_ns = e->time_ns;
-	s->event = *e;
-	s->told = false;
-	whois_resolve(m->whois, &e->task, &s->who);
-	if (e->verdict == SP_REFUSED) {
-		tell(m, s, 0, 0, 0, "");
-		s->cookie = 0;
-	}
-}
-
-static void on_close(struct monitor *m, const struct sp_event *e)
-{
-	struct seen *s = seen_slot(m->seen, e->cookie);
-
-	if (s->cookie != e->cookie)
-		return;
-	tell(m, s, e->bytes_out, e->bytes_in, e->time_ns, s->told ? "closed" : "");
-	s->cookie = 0;
-}
-
-static void on_other(struct monitor *m, const struct sp_event *e, const char *what)
-{
-	struct seen s = { .event = *e, .time_ns = e->time_ns };
-
-	whois_resolve(m->whois, &e->task, &s.who);
-	tell(m, &s, 0, 0, 0, what);
 }
 
 void seen_event(void *ctx, const struct sp_event *e)
 {
 	struct monitor *m = ctx;
 
-	switch (e->kind) {
-	case SP_EVENT_CONNECT:
-		on_connect(m, e);
-		break;
-	case SP_EVENT_CLOSE:
-		on_close(m, e);
-		break;
-	case SP_EVENT_HELLO:
-		on_other(m, e, "named in a ClientHello on an address not known before");
-		break;
-	case SP_EVENT_QUIC:
-		on_other(m, e, e->verdict == SP_REFUSED ? "QUIC refused" : "QUIC datagram");
-		break;
-	case SP_EVENT_DIALLED:
-		on_other(m, e, "dialled the listener directly: refused");
-		break;
-	default:
-		break;
-	}
+	sightings_event(m->seen->sightings, e);
 }
 
 static void tick(struct timer *timer)
 {
 	struct seen_table *t = container_of(timer, struct seen_table, tick);
-	uint64_t now = clock_mono_ns();
 
-	for (size_t i = 0; i < SEEN_MAX; i++) {
-		struct seen *s = &t->slot[i];
-
-		if (s->cookie && !s->told && now - s->time_ns > SEEN_WAIT_NS) {
-			tell(t->m, s, 0, 0, 0, "");
-			s->told = true;
-		}
-	}
+	sightings_tick(t->sightings, clock_mono_ns());
 	(void)timer_arm(t->m->loop, timer, SEEN_TICK_MS);
 }
 
 int seen_init(struct monitor *m)
 {
+	int r;
+
 	m->seen = calloc(1, sizeof(*m->seen));
 	if (!m->seen)
 		return -ENOMEM;
 	m->seen->m = m;
 	m->seen->tick.fn = tick;
-	return timer_arm(m->loop, &m->seen->tick, SEEN_TICK_MS);
+	r = sightings_new(m->whois, SEEN_WAIT_NS, on_sighting, m, &m->seen->sightings);
+	return r < 0 ? r : timer_arm(m->loop, &m->seen->tick, SEEN_TICK_MS);
 }
 
 void seen_free(struct monitor *m)
 {
-	for (size_t i = 0; m->seen && i < SEEN_MAX; i++)
-		if (m->seen->slot[i].cookie && !m->seen->slot[i].told)
-			tell(m, &m->seen->slot[i], 0, 0, 0, "");
+	if (m->seen)
+		sightings_free(m->seen->sightings);
 	free(m->seen);
 	m->seen = NULL;
 }
