@@ -180,6 +180,10 @@ static int inventory_add(struct books *b, const struct record *r)
 		.cost_microusd = r->priced ? r->cost_microusd : 0,
 	};
 
+	for (uint32_t i = 0; i < MIN(r->n_findings, (uint32_t)INVENTORY_FINDINGS); i++)
+		n.finding[n.n_findings++] = (struct inventory_finding){
+			r->finding[i].type, r->finding[i].where, r->finding[i].action,
+			r->finding[i].count };
 	return inventory_note(b->inventory, &n);
 }
 

@@ -1,4 +1,4 @@
-/* The inventory's batch in memory and its table. */
+/* The inventory's batch in memory and its tables. */
 #include "discover/inventory.h"
 
 #include "base/def.h"
@@ -10,9 +10,10 @@
 
 #define BATCH_MAX 1024U
 #define BUCKETS 2048U /* a power of two, twice the batch */
+#define FINDINGS_MAX 256U /* different ones in a batch */
 
 struct sum {
-	uint64_t hash;
+	uint64_t hash, day;
 	uint64_t caller, first_ns, last_ns;
 	struct principal who;
 	char provider[48], endpoint[24], model[96], host[128], reason[256];
@@ -21,10 +22,17 @@ struct sum {
 	bool sanctioned, distrust, judged;
 };
 
+struct find_sum {
+	uint64_t caller, day;
+	char provider[48], type[32], place[10], action[8];
+	int64_t n, exchanges;
+};
+
 struct inventory {
-	size_t n;
+	size_t n, n_findings;
 	struct sum *sums[BATCH_MAX];
 	uint16_t bucket[BUCKETS]; /* index + 1; 0 empty */
+	struct find_sum finding[FINDINGS_MAX];
 };
 
 static const char schema[] =
@@ -37,8 +45,24 @@ static const char schema[] =
 	" seen INTEGER NOT NULL, bytes_out INTEGER NOT NULL, bytes_in INTEGER NOT NULL,"
 	" tokens_in INTEGER NOT NULL, tokens_out INTEGER NOT NULL, cost_microusd INTEGER NOT NULL,"
 	" sanctioned INTEGER NOT NULL, distrust INTEGER NOT NULL, hosts TEXT NOT NULL,"
-	" reason TEXT NOT NULL, PRIMARY KEY(caller, provider, endpoint, model)) WITHOUT ROWID;"
-	"CREATE INDEX IF NOT EXISTS inventory_last ON inventory(last_ns);";
+	" reason TEXT NOT NULL, pid INTEGER NOT NULL DEFAULT 0,"
+	" PRIMARY KEY(caller, provider, endpoint, model)) WITHOUT ROWID;"
+	"CREATE INDEX IF NOT EXISTS inventory_last ON inventory(last_ns);"
+	"CREATE TABLE IF NOT EXISTS inventory_days("
+	" day INTEGER NOT NULL, caller INTEGER NOT NULL, provider TEXT NOT NULL,"
+	" exchanges INTEGER NOT NULL, blocked INTEGER NOT NULL, redacted INTEGER NOT NULL,"
+	" spliced INTEGER NOT NULL, seen INTEGER NOT NULL, bytes_out INTEGER NOT NULL,"
+	" bytes_in INTEGER NOT NULL, tokens_in INTEGER NOT NULL, tokens_out INTEGER NOT NULL,"
+	" cost_microusd INTEGER NOT NULL, PRIMARY KEY(day, caller, provider)) WITHOUT ROWID;"
+	"CREATE TABLE IF NOT EXISTS inventory_findings("
+	" day INTEGER NOT NULL, caller INTEGER NOT NULL, provider TEXT NOT NULL,"
+	" type TEXT NOT NULL, place TEXT NOT NULL, action TEXT NOT NULL, n INTEGER NOT NULL,"
+	" exchanges INTEGER NOT NULL,"
+	" PRIMARY KEY(day, caller, provider, type, place, action)) WITHOUT ROWID;";
+
+static const char prune_days[] = "DELETE FROM inventory_days WHERE day < strftime('%s')/86400 - ?";
+static const char prune_findings[] =
+	"DELETE FROM inventory_findings WHERE day < strftime('%s')/86400 - ?";
 
 /* One host a row of the batch, so that the list of hosts grows here without a read before. */
 static const char upsert[] =
@@ -46,10 +70,10 @@ static const char upsert[] =
 	"  EXISTS(SELECT 1 FROM inventory WHERE caller=?1 AND provider=?2 AND endpoint=?3 AND model=?4)"
 	"  OR (SELECT count(*) FROM inventory WHERE caller=?1) < ?5 THEN ?4 ELSE '(other)' END,"
 	" ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24,"
-	" ?25, ?26, ?27, ?28 WHERE true"
+	" ?25, ?26, ?27, ?28, ?30 WHERE true"
 	" ON CONFLICT(caller, provider, endpoint, model) DO UPDATE SET"
 	" user=excluded.user, exe=excluded.exe, digest=excluded.digest, unit=excluded.unit,"
-	" slice=excluded.slice, container=excluded.container,"
+	" slice=excluded.slice, container=excluded.container, pid=excluded.pid,"
 	" first_ns=min(first_ns, excluded.first_ns), last_ns=max(last_ns, excluded.last_ns),"
 	" exchanges=exchanges+excluded.exchanges, blocked=blocked+excluded.blocked,"
 	" redacted=redacted+excluded.redacted, spliced=spliced+excluded.spliced,"
@@ -64,9 +88,42 @@ static const char upsert[] =
 	"  WHEN hosts='' THEN excluded.hosts ELSE hosts||','||excluded.hosts END,"
 	" reason=CASE WHEN excluded.reason='' THEN reason ELSE excluded.reason END";
 
+static const char upsert_day[] =
+	"INSERT INTO inventory_days VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+	" ON CONFLICT(day, caller, provider) DO UPDATE SET exchanges=exchanges+excluded.exchanges,"
+	" blocked=blocked+excluded.blocked, redacted=redacted+excluded.redacted,"
+	" spliced=spliced+excluded.spliced, seen=seen+excluded.seen,"
+	" bytes_out=bytes_out+excluded.bytes_out, bytes_in=bytes_in+excluded.bytes_in,"
+	" tokens_in=tokens_in+excluded.tokens_in, tokens_out=tokens_out+excluded.tokens_out,"
+	" cost_microusd=cost_microusd+excluded.cost_microusd";
+
+static const char upsert_finding[] =
+	"INSERT INTO inventory_findings VALUES(?, ?, ?, ?, ?, ?, ?, ?)"
+	" ON CONFLICT(day, caller, provider, type, place, action) DO UPDATE SET"
+	" n=n+excluded.n, exchanges=exchanges+excluded.exchanges";
+
+/* A table of before the process id was kept. */
+static int upgrade(struct db *d)
+{
+	cleanup(db_query_freep) struct db_query *q = NULL;
+	int r = db_query(d, &q, "SELECT 1 FROM pragma_table_info('inventory') WHERE name='pid'", NULL);
+
+	if (r == 0)
+		r = db_next(q);
+	if (r != 0)
+		return MIN(r, 0);
+	return db_exec(d, "ALTER TABLE inventory ADD COLUMN pid INTEGER NOT NULL DEFAULT 0");
+}
+
 int inventory_init(struct db *d)
 {
-	return db_exec(d, schema);
+	int r = db_exec(d, schema);
+
+	if (r == 0)
+		r = upgrade(d);
+	if (r == 0)
+		r = db_run(d, prune_days, "i", (int64_t)INVENTORY_DAYS_KEPT);
+	return r < 0 ? r : db_run(d, prune_findings, "i", (int64_t)INVENTORY_DAYS_KEPT);
 }
 
 struct inventory *inventory_new(void)
@@ -85,6 +142,7 @@ void inventory_clear(struct inventory *i)
 {
 	while (i->n)
 		free(i->sums[--i->n]);
+	i->n_findings = 0;
 	memset(i->bucket, 0, sizeof(i->bucket));
 }
 
@@ -98,7 +156,8 @@ static uint64_t hash_text(uint64_t h, const char *s)
 
 static bool is_same(const struct sum *s, uint64_t hash, const struct inventory_note *n)
 {
-	return s->hash == hash && s->caller == n->caller && strcmp(s->provider, n->provider) == 0 &&
+	return s->hash == hash && s->caller == n->caller &&
+	       s->day == n->time_ns / INVENTORY_DAY_NS && strcmp(s->provider, n->provider) == 0 &&
 	       strcmp(s->endpoint, n->endpoint) == 0 && strcmp(s->model, n->model) == 0 &&
 	       strcmp(s->host, n->host) == 0;
 }
@@ -108,7 +167,8 @@ static bool is_same(const struct sum *s, uint64_t hash, const struct inventory_n
 /* The row of the batch, made when it is not there. */
 static int sum_get(struct inventory *i, const struct inventory_note *n, struct sum **out)
 {
-	uint64_t h = hash_text(n->caller ^ 0xcbf29ce484222325ULL, n->provider);
+	uint64_t day = n->time_ns / INVENTORY_DAY_NS;
+	uint64_t h = hash_text(n->caller ^ day ^ 0xcbf29ce484222325ULL, n->provider);
 	size_t at;
 	struct sum *s;
 
@@ -126,6 +186,7 @@ static int sum_get(struct inventory *i, const struct inventory_note *n, struct s
 	if (!s)
 		return -ENOMEM;
 	s->hash = h;
+	s->day = day;
 	s->caller = n->caller;
 	s->who = *n->who;
 	s->first_ns = n->time_ns;
@@ -141,7 +202,29 @@ static int sum_get(struct inventory *i, const struct inventory_note *n, struct s
 
 bool inventory_full(const struct inventory *i)
 {
-	return i->n == BATCH_MAX;
+	return i->n == BATCH_MAX || i->n_findings + INVENTORY_FINDINGS > FINDINGS_MAX;
+}
+
+/* There is room: inventory_note() saw to it. */
+static void finding_add(struct inventory *i, const struct inventory_note *n,
+			const struct inventory_finding *f)
+{
+	struct find_sum one = { .caller = n->caller, .day = n->time_ns / INVENTORY_DAY_NS }, *s;
+	size_t k = 0;
+
+	COPY(one.provider, n->provider);
+	COPY(one.type, f->type);
+	COPY(one.place, f->place);
+	COPY(one.action, f->action);
+	for (s = i->finding; k < i->n_findings; k++, s++)
+		if (s->caller == one.caller && s->day == one.day && !strcmp(s->type, one.type) &&
+		    !strcmp(s->place, one.place) && !strcmp(s->action, one.action) &&
+		    !strcmp(s->provider, one.provider))
+			break;
+	if (k == i->n_findings)
+		i->finding[i->n_findings++] = one;
+	s->n += f->count;
+	s->exchanges++;
 }
 
 static int64_t known(int64_t n)
@@ -152,10 +235,12 @@ static int64_t known(int64_t n)
 int inventory_note(struct inventory *i, const struct inventory_note *n)
 {
 	struct sum *s;
-	int r = sum_get(i, n, &s);
+	int r = n->n_findings && inventory_full(i) ? -ENOBUFS : sum_get(i, n, &s);
 
 	if (r < 0)
 		return r;
+	for (size_t k = 0; k < MIN(n->n_findings, (size_t)INVENTORY_FINDINGS); k++)
+		finding_add(i, n, &n->finding[k]);
 	s->first_ns = MIN(s->first_ns, n->time_ns);
 	s->last_ns = MAX(s->last_ns, n->time_ns);
 	s->exchanges += n->exchange;
@@ -196,25 +281,46 @@ static int sum_store(const struct sum *from, struct db *d)
 {
 	char digest[DIGEST_HEX_LEN] = "";
 	struct sum copy = *from, *s = &copy;
+	int r;
 
 	clean(s->provider), clean(s->endpoint), clean(s->model), clean(s->host), clean(s->reason);
 	clean(s->who.exe), clean(s->who.unit), clean(s->who.slice), clean(s->who.container);
 	if (s->who.digest_known)
 		text_hex(s->who.digest, DIGEST_LEN, digest);
-	return db_run(d, upsert, "isssiissssssiiiiiiiiiiiiiissi", (int64_t)s->caller,
+	r = db_run(d, upsert_day, "iisiiiiiiiiii", (int64_t)s->day, (int64_t)s->caller, s->provider,
+		   s->exchanges, s->blocked, s->redacted, s->spliced, s->seen, s->bytes_out,
+		   s->bytes_in, s->tokens_in, s->tokens_out, s->cost_microusd);
+	if (r < 0)
+		return r;
+	return db_run(d, upsert, "isssiissssssiiiiiiiiiiiiiissii", (int64_t)s->caller,
 		      s->provider, s->endpoint, s->model, (int64_t)INVENTORY_ROWS_PER_CALLER,
 		      (int64_t)s->who.uid, s->who.user, s->who.exe, digest, s->who.unit,
 		      s->who.slice, s->who.container, (int64_t)s->first_ns, (int64_t)s->last_ns,
 		      s->exchanges, s->blocked, s->redacted, s->spliced, s->seen, s->bytes_out,
 		      s->bytes_in, s->tokens_in, s->tokens_out, s->cost_microusd,
 		      (int64_t)s->sanctioned, (int64_t)s->distrust, s->host, s->reason,
-		      (int64_t)s->judged);
+		      (int64_t)s->judged, (int64_t)s->who.pid);
+}
+
+static int finding_store(const struct find_sum *from, struct db *d)
+{
+	struct find_sum s = *from;
+
+	clean(s.provider), clean(s.type), clean(s.place), clean(s.action);
+	return db_run(d, upsert_finding, "iissssii", (int64_t)s.day, (int64_t)s.caller, s.provider,
+		      s.type, s.place, s.action, s.n, s.exchanges);
 }
 
 int inventory_store(const struct inventory *i, struct db *d)
 {
 	for (size_t n = 0; n < i->n; n++) {
 		int r = sum_store(i->sums[n], d);
+
+		if (r < 0)
+			return r;
+	}
+	for (size_t n = 0; n < i->n_findings; n++) {
+		int r = finding_store(&i->finding[n], d);
 
 		if (r < 0)
 			return r;
@@ -230,7 +336,7 @@ int inventory_rows(struct db *d, uint64_t since_ns,
 			 "SELECT caller, provider, endpoint, model, uid, user, exe, digest, unit,"
 			 " slice, container, first_ns, last_ns, exchanges, blocked, redacted,"
 			 " spliced, seen, bytes_out, bytes_in, tokens_in, tokens_out, cost_microusd,"
-			 " sanctioned, distrust, hosts, reason FROM inventory WHERE last_ns >= ?"
+			 " sanctioned, distrust, hosts, reason, pid FROM inventory WHERE last_ns >= ?"
 			 " ORDER BY last_ns DESC, caller, provider, endpoint, model",
 			 "i", (int64_t)since_ns);
 
@@ -249,7 +355,7 @@ int inventory_rows(struct db *d, uint64_t since_ns,
 			.tokens_in = db_int(q, 20),	  .tokens_out = db_int(q, 21),
 			.cost_microusd = db_int(q, 22),	  .sanctioned = db_int(q, 23) != 0,
 			.distrust = db_int(q, 24) != 0,	  .hosts = db_text(q, 25),
-			.reason = db_text(q, 26),
+			.reason = db_text(q, 26),	  .pid = (uint32_t)db_int(q, 27),
 		};
 
 		r = each(arg, &row);

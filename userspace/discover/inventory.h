@@ -1,6 +1,12 @@
 /*
- * Who uses which AI provider: one row a caller, provider, endpoint and model, in SQLite beside the
- * ledger; the recorder is its only writer. Notes are added up in memory and stored once a batch.
+ * Who uses which AI provider, in SQLite beside the ledger; the recorder is its only writer. Notes are
+ * added up in memory and stored once a batch.
+ *
+ *	inventory           a row a caller, provider, endpoint and model: since it was first seen
+ *	inventory_days      a row a UTC day, caller and provider: the sums of that day
+ *	inventory_findings  a row a UTC day, caller, provider, type, place and action
+ *
+ * Days are kept for INVENTORY_DAYS_KEPT.
  */
 #ifndef DISCOVER_INVENTORY_H
 #define DISCOVER_INVENTORY_H
@@ -10,6 +16,16 @@
 #include <stdint.h>
 
 struct principal;
+
+#define INVENTORY_DAYS_KEPT 400
+#define INVENTORY_FINDINGS 16 /* of one note */
+#define INVENTORY_DAY_NS (86400ULL * 1000000000)
+
+/* Never the text that was found. */
+struct inventory_finding {
+	const char *type, *place, *action; /* "AWS_KEY", "request", "block" */
+	uint32_t count;
+};
 
 /* What happened, as the caller of this room (who knows records) reads it. Borrowed. */
 struct inventory_note {
@@ -23,9 +39,11 @@ struct inventory_note {
 	const char *reason;          /* of a refusal or failure; "" none */
 	uint64_t bytes_out, bytes_in;
 	int64_t tokens_in, tokens_out, cost_microusd; /* negative: unknown, counts as 0 */
+	struct inventory_finding finding[INVENTORY_FINDINGS];
+	size_t n_findings;
 };
 
-/* Creates or upgrades the table. */
+/* Creates or upgrades the tables. */
 int inventory_init(struct db *d);
 
 struct inventory;
@@ -45,7 +63,7 @@ void inventory_clear(struct inventory *i);
 struct inventory_row {
 	uint64_t caller;
 	const char *provider, *endpoint, *model;
-	uint32_t uid;
+	uint32_t uid, pid;        /* pid: of the last one seen; 0 unknown */
 	const char *user, *exe, *digest, *unit, *slice, *container;
 	uint64_t first_ns, last_ns;
 	int64_t exchanges, blocked, redacted, spliced, seen;
