@@ -28,6 +28,8 @@ static int check_phone(const struct match *m)
 	/* 2026-11-02 is a day. */
 	if (n == 8 && v.len >= 10 && (v.ptr[4] == '-' || v.ptr[4] == '.') && v.ptr[7] == v.ptr[4])
 		return 0;
+	if (slice_find(slice_of(d, n), SLICE("123456789")) >= 0)
+		return 0;
 	for (size_t i = 1; i < n; i++)
 		same += d[i] == d[i - 1];
 	return same + 2 >= n ? 0 : 80;
@@ -58,8 +60,9 @@ const struct detector detect_contact[] = {
 	  .check = check_phone, .flags = DETECT_EDGE, .rank = 42 },
 	/* Any other national form only beside a word that says so. */
 	{ .type = "PHONE_NUMBER", .trigger = { TRIGGER_NUMBER, "\\(\\d{2}[\\d)]" },
-	  .value = "(?<![0-9A-Za-z_.+/=:(-])(?:\\([0-9]{2,5}\\)[ .-]?|[0-9]{2,5}[ .-]?)"
+	  .value = "(?<![0-9A-Za-z_.+/=:(-])(?<!\\) )(?:\\([0-9]{2,5}\\)[ .-]?|[0-9]{2,5}[ .-]?)"
 		   "[0-9]{2,5}(?:[ .-]?[0-9]{2,4}){0,3}(?:x[0-9]{1,5})?(?![A-Za-z0-9])(?![-.:][0-9])",
-	  .words = PHONE_WORDS, .check = check_phone, .flags = DETECT_EDGE, .rank = 41 },
+	  .words = PHONE_WORDS, .check = check_phone,
+	  .flags = DETECT_EDGE | DETECT_WORDS_LEFT, .rank = 41 },
 	{ .type = NULL },
 };

@@ -10,13 +10,14 @@
 #include <ctype.h>
 
 struct shape {
-	size_t lower, upper, digit, other, dots, seps, hex, run; /* run: longest of letters */
+	size_t lower, upper, digit, other, dots, seps, hex;
+	size_t run, low_run; /* longest of letters, of lower case letters */
 };
 
 static struct shape shape_of(struct slice v)
 {
 	struct shape s = { 0 };
-	size_t run = 0;
+	size_t run = 0, low_run = 0;
 
 	for (size_t i = 0; i < v.len; i++) {
 		unsigned char c = (unsigned char)v.ptr[i];
@@ -29,7 +30,9 @@ static struct shape shape_of(struct slice v)
 		s.seps += c == '_' || c == '-' || c == '.' || c == '/';
 		s.other += !isalnum(c) && c != '_' && c != '-' && c != '.';
 		run = isalpha(c) ? run + 1 : 0;
+		low_run = islower(c) ? low_run + 1 : 0;
 		s.run = MAX(s.run, run);
+		s.low_run = MAX(s.low_run, low_run);
 	}
 	return s;
 }
@@ -84,13 +87,22 @@ static bool is_wordy(struct slice v, const struct shape *s)
 	return s->upper == 0 || s->lower == 0 || humps * 4 <= v.len;
 }
 
+/* Whatever case, and with - for _. */
 static bool has_word(struct slice name, const char *lower)
 {
-	size_t n = strlen(lower);
+	size_t n = strlen(lower), k;
 
-	for (size_t i = 0; i + n <= name.len; i++)
-		if ((name.ptr[i] | 0x20) == lower[0] && strncasecmp(name.ptr + i, lower, n) == 0)
+	for (size_t i = 0; i + n <= name.len; i++) {
+		for (k = 0; k < n; k++) {
+			char c = name.ptr[i + k];
+
+			if ((c | 0x20) != lower[k] &&
+			    !(lower[k] == '_' && (c == '_' || c == '-')))
+				break;
+		}
+		if (k == n)
 			return true;
+	}
 	return false;
 }
 
@@ -154,6 +166,8 @@ static int check_password(const struct match *m)
 		return 0;
 	if (s.digit == 0 && (s.upper == 0 || s.lower == 0 || v.len < 8))
 		return 0;
+	if (s.upper >= 2 && s.lower >= 2 && s.digit && s.low_run <= 3 && !s.seps)
+		return 70;
 	if (is_identifier(v) && (s.seps || s.digit <= 2))
 		return s.upper && s.lower && s.digit >= 2 && !s.seps ? 60 : 0;
 	return entropy_of(v) >= 240 ? 75 : 0;
@@ -187,7 +201,7 @@ static bool key_is_token(struct slice key)
 {
 	return !name_is_harmless(key) &&
 	       (has_word(key, "token") || has_word(key, "apikey") || has_word(key, "api_key") ||
-		has_word(key, "api-key") || has_word(key, "auth") || has_word(key, "credential") ||
+		has_word(key, "auth") || has_word(key, "credential") ||
 		has_word(key, "access_key") || has_word(key, "accesskey"));
 }
 

@@ -42,6 +42,11 @@ static int check_jwt(const struct match *m)
 		.type = type_, .trigger = { trigger_ }, .value = value_, .check = check_random,    \
 		.flags = DETECT_EDGE | DETECT_SECRET, .rank = 80                                   \
 	}
+#define TOKEN_ANYWHERE(type_, trigger_, value_)                                                    \
+	{                                                                                          \
+		.type = type_, .trigger = { trigger_ }, .value = value_, .check = check_random,    \
+		.flags = DETECT_SECRET, .rank = 80                                                 \
+	}
 #define END "(?![A-Za-z0-9])"
 #define END_URL "(?![A-Za-z0-9_-])"
 
@@ -53,7 +58,7 @@ const struct detector detect_secret[] = {
 	{ .type = "NPM_TOKEN", .trigger = { "npm_[A-Za-z0-9]{2}" },
 	  .value = "npm_[A-Za-z0-9]{36}" END, .check = check_crc,
 	  .flags = DETECT_EDGE | DETECT_SECRET, .rank = 80 },
-	TOKEN("GITLAB_TOKEN", "gl[a-z]{2}", "gl(?:pat|dt|rt|rtr|ptt|ft|soat|cbt|imt|agent|oas|ffct)-"
+	TOKEN("GITLAB_TOKEN", "gl[a-z]{2}", "gl(?:pat|dt|rt|rtr|wt|ptt|ft|soat|cbt|imt|agent|oas|ffct)-"
 	      "[A-Za-z0-9_-]{20,300}(?:\\.[A-Za-z0-9]{2}\\.[A-Za-z0-9]{7,9})?" END_URL),
 	TOKEN("GITLAB_TOKEN", "GR1348941", "GR1348941[A-Za-z0-9_-]{20}" END_URL),
 	{ .type = "OPENAI_KEY", .trigger = { "sk-[A-Za-z0-9]{4}" },
@@ -145,5 +150,16 @@ const struct detector detect_secret[] = {
 	TOKEN("DYNATRACE_TOKEN", "dt0c01\\.", "dt0c01\\.[A-Z0-9]{24}\\.[A-Z0-9]{64}" END),
 	TOKEN("PULUMI_TOKEN", "pul-[0-9a-f]{3}", "pul-[0-9a-f]{40}" END),
 	TOKEN("ARTIFACTORY_TOKEN", "AKC[pP][A-Za-z0-9]{2}", "AKC[pP][A-Za-z0-9]{60,80}" END),
+	TOKEN("BITBUCKET_TOKEN", "ATBB[A-Za-z0-9]{4}", "ATBB[A-Za-z0-9_=.-]{16,48}" END),
+	TOKEN("ATLASSIAN_TOKEN", "BBDC-", "BBDC-[A-Za-z0-9+/]{40,50}" END),
+	TOKEN("ALIBABA_KEY", "LTAI[A-Za-z0-9]{2}", "LTAI[A-Za-z0-9]{12,26}" END),
+	/* What stands before the dot is a part of the token that tells nothing without the rest. */
+	TOKEN_ANYWHERE("HASHICORP_TOKEN", "\\.atlasv1\\.", "\\.atlasv1\\.[A-Za-z0-9_=-]{60,70}" END_URL),
+	TOKEN("DROPBOX_TOKEN", "sl\\.[A-Za-z0-9_-]{6}", "sl\\.[A-Za-z0-9_-]{100,180}" END_URL),
+	TOKEN("FACEBOOK_TOKEN", "IGQV[A-Za-z0-9]{2}", "IGQV[A-Za-z0-9_-]{80,250}" END_URL),
+	TOKEN("DOCKER_TOKEN", "SWMTKN-1-", "SWMTKN-1-[a-z0-9]{40,50}-[a-z0-9]{25}" END),
+	TOKEN("GRAFANA_TOKEN", "eyJrIjoi", "eyJrIjoi[A-Za-z0-9]{60,200}={0,2}" END),
+	TOKEN("PAYPAL_BRAINTREE_TOKEN", "access_token\\$",
+	      "access_token\\$(?:production|sandbox)\\$[a-z0-9]{16}\\$[a-f0-9]{32}" END),
 	{ .type = NULL },
 };

@@ -2,6 +2,8 @@
 #include "dlp/detector.h"
 #include "dlp/validate.h"
 
+#include "base/text.h"
+
 #include <ctype.h>
 
 /* The body carries at least 64 characters of base64: headers alone stand in every manual. */
@@ -15,6 +17,20 @@ static int check_pem(const struct match *m)
 	return body >= 64 + 20 && entropy_of(v) > 300 ? 98 : 0;
 }
 
+/* A certificate begins the same way; what it is stands in the first line. */
+static int check_pem_base64(const struct match *m)
+{
+	struct buf head;
+	int confidence = 0;
+
+	buf_init(&head, 64);
+	if (text_base64_decode(slice_sub(match_value(m), 0, 52), &head) == 0 &&
+	    slice_find(buf_slice(&head), SLICE("PRIVATE")) >= 0)
+		confidence = 97;
+	buf_done(&head);
+	return confidence;
+}
+
 static int check_url(const struct match *m)
 {
 	struct slice v = match_value(m), user = slice_sub(m->text, m->lead + 3, m->start);
@@ -22,6 +38,9 @@ static int check_url(const struct match *m)
 
 	/* A scheme stands before "://". */
 	if (m->lead == 0 || !isalnum((unsigned char)m->text.ptr[m->lead - 1]))
+		return 0;
+	/* postgres:postgres is what every container starts with. */
+	if (slice_eq(v, slice_sub(user, 0, user.len - 1)))
 		return 0;
 	if (v.ptr[0] == '$' || v.ptr[0] == '{' || v.ptr[0] == '%' || v.ptr[0] == ':')
 		return 0;
@@ -80,6 +99,15 @@ const struct detector detect_secret_shaped[] = {
 		   "(?:" PEM_BODY "{0,300}+-(?!-)){0,12}+" PEM_BODY "{40,12000}+"
 		   "-----END (?:[A-Z0-9]{2,12} ){0,2}PRIVATE KEY(?: BLOCK)?-----",
 	  .check = check_pem, .flags = DETECT_SECRET, .rank = 90 },
+	/* Cut before its END, or each line with a comment sign before it: then lines of base64 only. */
+	{ .type = "PRIVATE_KEY", .trigger = { "-----BEGIN " },
+	  .value = "-----BEGIN (?:[A-Z0-9]{2,12} ){0,2}PRIVATE KEY(?: BLOCK)?-----"
+		   "(?:[\\s\"'+*#>|,;/\\\\nr]{1,16}[A-Za-z0-9+/]{40,78}={0,2}){1,100}",
+	  .check = check_pem, .flags = DETECT_SECRET, .rank = 90 },
+	/* The same, base64 once more: Kubernetes secrets, CI variables. */
+	{ .type = "PRIVATE_KEY", .trigger = { "LS0tLS1CRUdJTi" },
+	  .value = "LS0tLS1CRUdJTi[A-Za-z0-9+/]{60,12000}={0,2}(?![A-Za-z0-9+/=])",
+	  .check = check_pem_base64, .flags = DETECT_SECRET | DETECT_EDGE, .rank = 90 },
 	{ .type = "PRIVATE_KEY", .trigger = { "PuTTY-User-Key-F" },
 	  .value = "PuTTY-User-Key-File-[23]: [A-Za-z0-9+/=:,.;()@<>_ \\t\\r\\n-]{100,8000}?"
 		   "Private-MAC: [0-9a-f]{40,64}",

@@ -24,6 +24,7 @@ enum detector_flags {
 	DETECT_EDGE = 1,        /* the trigger must stand at the beginning of a token */
 	DETECT_IGNORE_CASE = 2, /* in trigger and patterns */
 	DETECT_BACK = 4,        /* something of the value must stand before the trigger */
+	DETECT_WORDS_LEFT = 16, /* a naming word to the right does not count */
 	DETECT_SECRET = 8,      /* placeholders never fire (reference: AKIA...EXAMPLE, ${TOKEN}) */
 };
 

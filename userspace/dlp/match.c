@@ -114,7 +114,8 @@ static bool words_in(struct slice text, size_t from, size_t to, const struct nam
 	return false;
 }
 
-static enum verdict words_near(const struct naming *words, const struct view *v, size_t start, size_t end)
+static enum verdict words_near(const struct naming *words, const struct view *v, size_t start,
+			       size_t end, bool left_only)
 {
 	size_t from = start > DETECTOR_WORDS ? start - DETECTOR_WORDS : 0;
 	size_t to = MIN(end + DETECTOR_RIGHT, v->text.len);
@@ -122,8 +123,11 @@ static enum verdict words_near(const struct naming *words, const struct view *v,
 
 	if (v->key.len && words_in(v->key, 0, v->key.len, words, false))
 		return MATCH_YES;
-	if (words_in(v->text, from, start, words, false) ||
-	    words_in(v->text, end, to, words, v->more))
+	if (words_in(v->text, from, start, words, false))
+		return MATCH_YES;
+	if (left_only)
+		return MATCH_NO;
+	if (words_in(v->text, end, to, words, v->more))
 		return MATCH_YES;
 	return cut ? MATCH_OPEN : MATCH_NO;
 }
@@ -159,7 +163,8 @@ static enum verdict value_try(const struct compiled *c, struct regex_scratch *s,
 	if (confidence <= 0)
 		return MATCH_NO;
 	if (c->words.list) {
-		enum verdict near = words_near(&c->words, v, m.start, m.end);
+		enum verdict near = words_near(&c->words, v, m.start, m.end,
+						   c->def->flags & DETECT_WORDS_LEFT);
 
 		if (near != MATCH_YES)
 			return near;
@@ -227,7 +232,7 @@ enum verdict match_rule(const struct rule *r, struct regex_scratch *s, const str
 		*next = start + 1;
 		if (end == start || (r->valid && !r->valid(slice_sub(v->text, start, end))))
 			continue;
-		near = r->words.list ? words_near(&r->words, v, start, end) : MATCH_YES;
+		near = r->words.list ? words_near(&r->words, v, start, end, false) : MATCH_YES;
 		if (near == MATCH_NO)
 			continue;
 		*out = (struct raw){ start, end, r->type, r->confidence };
