@@ -54,7 +54,7 @@ lab_up() {
 	LAB_CGROUP=$mount/$LAB_ID
 	LAB_INSIDE_CGROUP=$mount
 	lab_sweep "$LAB" "$LAB_CGROUP" # of an earlier process with this id
-	mkdir -p "$LAB"/{home,log,state,run,private,answers} || lab_die "cannot make $LAB"
+	mkdir -p "$LAB"/{home,log,state,run,pid,private,answers} || lab_die "cannot make $LAB"
 	mkdir -p "$LAB_CGROUP/world" "$LAB_CGROUP/node/system.slice/sallyport.service"
 	chmod 755 "$LAB"
 	cp "$LAB_ROOT/tests/lab/zone" "$LAB/zone"
@@ -85,7 +85,7 @@ lab_started() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
 
 # Starts a process that holds new namespaces open, in its own cgroup: lab_hold NAME UNSHARE-OPTIONS...
 lab_hold() {
-	local name=$1 pidfile=$LAB/run/$1.holder
+	local name=$1 pidfile=$LAB/pid/$1.holder
 	shift
 	(
 		echo "$BASHPID" >"$LAB_CGROUP/$name/cgroup.procs"
@@ -164,7 +164,7 @@ lab_network() {
 
 # Starts one of the fakes in the world: lab_fake NAME ARGUMENTS...
 lab_fake() {
-	local name=$1 pidfile=$LAB/run/$1.pid
+	local name=$1 pidfile=$LAB/pid/$1.pid
 	shift
 	rm -f "$pidfile"
 	(
@@ -188,7 +188,7 @@ lab_provider_start() {
 }
 
 # After it a connect to any provider is refused, until lab_provider_start.
-lab_provider_stop() { lab_stop_pid "$(cat "$LAB/run/provider.pid")"; }
+lab_provider_stop() { lab_stop_pid "$(cat "$LAB/pid/provider.pid")"; }
 
 lab_resolver_start() {
 	lab_fake resolver --listen :53 --zone "$LAB/zone" --log "$LAB/resolver.jsonl"
@@ -253,11 +253,11 @@ LAB_CLIENT=
 # Starts the daemon and waits until it is ready; further options are added to its command line.
 lab_daemon_start() {
 	: >"$LAB/notify.log"
-	rm -f "$LAB/run/notify" "$LAB/run/daemon.pid"
-	lab_in_node_unit ready.service "$LAB_BUILD/tests/fake/ready" "$LAB/run/notify" "$LAB/notify.log" &
+	rm -f "$LAB/pid/notify"
+	lab_in_node_unit ready.service "$LAB_BUILD/tests/fake/ready" "$LAB/pid/notify" "$LAB/notify.log" &
 	disown $!
-	lab_wait 5 test -S "$LAB/run/notify" || return 1
-	lab_in_node_unit sallyport.service env NOTIFY_SOCKET="$LAB/run/notify" \
+	lab_wait 5 test -S "$LAB/pid/notify" || return 1
+	lab_in_node_unit sallyport.service env NOTIFY_SOCKET="$LAB/pid/notify" \
 		"${LAB_DAEMON_PIN[@]}" "$LAB_SALLYPORT" daemon --cgroup "$LAB_INSIDE_CGROUP" \
 		--state /var/lib/sallyport --run /run/sallyport --policies "$LAB_ROOT/policies" \
 		--upstream-ca "$LAB_ROOT_CA" "$@" >>"$LAB/daemon.log" 2>&1 &
