@@ -84,7 +84,9 @@ static inline struct slice slice_trim(struct slice a)
 /* Offset of the first `needle`, or -1. */
 static inline long slice_find(struct slice a, struct slice needle)
 {
-	const char *p = needle.len ? memmem(a.ptr, a.len, needle.ptr, needle.len) : a.ptr;
+	const char *p = !needle.len ? a.ptr :
+			!a.len	    ? NULL :
+				      memmem(a.ptr, a.len, needle.ptr, needle.len);
 
 	return p ? (long)(p - a.ptr) : -1;
 }

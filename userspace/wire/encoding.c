@@ -17,6 +17,7 @@ struct decoder {
 	enum coding coding;
 	bool begun;          /* a byte has been seen */
 	bool ended;          /* at the end of a member or frame */
+	bool in_frame;       /* zstd: the first byte of a frame was seen */
 	bool ready;          /* z is set up (deflate decides by its first two bytes) */
 	unsigned char held;  /* deflate: the first byte, while the second is awaited */
 	bool holds;
@@ -139,18 +140,31 @@ static int brotli_step(struct decoder *d, struct slice *in, char **at, size_t *r
 	return rc == BROTLI_DECODER_RESULT_ERROR ? -EBADMSG : 0;
 }
 
+/*
+ * RFC 8878 knows two kinds of frames. libzstd may also read formats from before it, which clients do
+ * not and which its streams take or refuse by how they are cut.
+ */
+static bool zstd_frame_starts(unsigned char c)
+{
+	return c == 0x28 || (c & 0xf0) == 0x50;
+}
+
 static int zstd_step(struct decoder *d, struct slice *in, char **at, size_t *room)
 {
 	ZSTD_inBuffer from = { in->ptr, in->len, 0 };
 	ZSTD_outBuffer to = { *at, *room, 0 };
-	size_t left = ZSTD_decompressStream(d->zstd, &to, &from);
+	size_t left;
 
+	if (!d->in_frame && in->len && !zstd_frame_starts((unsigned char)in->ptr[0]))
+		return -EBADMSG;
+	left = ZSTD_decompressStream(d->zstd, &to, &from);
 	if (ZSTD_isError(left))
 		return -EBADMSG;
 	*in = slice_from(*in, from.pos);
 	*at += to.pos;
 	*room -= to.pos;
 	d->ended = left == 0;
+	d->in_frame = left != 0;
 	return 0;
 }
 

@@ -164,6 +164,11 @@ static void in_a_row(void)
 			     slice_sub(buf_slice(&coded), 0, buf_size(&coded) - 1), 50, &out),
 		      -EBADMSG, "%s: the last one cut", made[rows[i]].name);
 	}
+	for (size_t max = 1; max < 9; max += 7)
+		t_int(decode(CODING_ZSTD, SLICE("\x25\xb5\x2f\xfd\x00\x40\x00\x00"), max, &out),
+		      -EBADMSG, "a frame of zstd 0.5, before the RFC");
+	t_int(decode(CODING_ZSTD, SLICE("\x50\x2a\x4d\x18\x02\x00\x00\x00hi"), 3, &out), 0,
+	      "a skippable frame");
 	buf_done(&coded);
 	buf_done(&out);
 }
