@@ -84,14 +84,25 @@ static bool glob_matches(const char *g, struct slice s)
 	return true;
 }
 
-/* Globs are sorted by how much of them is literal: the first match is the most specific one. */
+/* By provider, and there by how much is literal: the first match is the most specific one. */
 static const struct price *glob_find(const struct prices *p, struct slice provider,
 				     struct slice model)
 {
-	for (size_t i = 0; i < p->n_globs; i++)
-		if (slice_is(provider, p->globs[i].provider) &&
-		    glob_matches(p->globs[i].text, model))
-			return &p->globs[i].row->price;
+	size_t low = 0, high = p->n_globs;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		const char *at = p->globs[mid].provider;
+		int order = strncmp(at, provider.ptr, provider.len);
+
+		if (order < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (; low < p->n_globs && slice_is(provider, p->globs[low].provider); low++)
+		if (glob_matches(p->globs[low].text, model))
+			return &p->globs[low].row->price;
 	return NULL;
 }
 
@@ -244,7 +255,7 @@ static int64_t rate_of(const struct price *p, const struct tier *t, enum rate r,
 int64_t price_cost(const struct price *p, const struct usage *u)
 {
 	int64_t input = MAX(u->input, (int64_t)0);
-	int64_t output = MAX(u->output, (int64_t)0) + MAX(u->unlisted, (int64_t)0);
+	int64_t output = MAX(u->output, (int64_t)0), unlisted = MAX(u->unlisted, (int64_t)0);
 	int64_t cached = MIN(MAX(u->cached, (int64_t)0), input);
 	int64_t written = MIN(MAX(u->cache_write, (int64_t)0), input - cached);
 	int64_t reasoning = MIN(MAX(u->reasoning, (int64_t)0), output);
@@ -257,7 +268,7 @@ int64_t price_cost(const struct price *p, const struct usage *u)
 	sum += (__int128)(input - cached - written) * rate_of(p, t, RATE_IN, RATE_IN);
 	sum += (__int128)cached * rate_of(p, t, RATE_CACHED, RATE_IN);
 	sum += (__int128)written * rate_of(p, t, RATE_CACHE_WRITE, RATE_IN);
-	sum += (__int128)(output - reasoning) * rate_of(p, t, RATE_OUT, RATE_OUT);
+	sum += ((__int128)output - reasoning + unlisted) * rate_of(p, t, RATE_OUT, RATE_OUT);
 	sum += (__int128)reasoning * rate_of(p, t, RATE_REASONING, RATE_OUT);
 	sum = (sum + PICO_PER_MICRO - 1) / PICO_PER_MICRO;
 	return sum > INT64_MAX ? INT64_MAX : (int64_t)sum;

@@ -191,7 +191,10 @@ static void row_read(struct load *l, const json_t *j, const char *place)
 static int glob_order(const void *a, const void *b)
 {
 	const struct price_glob *x = a, *y = b;
+	int order = strcmp(x->provider, y->provider);
 
+	if (order)
+		return order;
 	if (x->literal != y->literal)
 		return x->literal > y->literal ? -1 : 1;
 	return x->order < y->order ? -1 : 1;

@@ -47,7 +47,7 @@ struct prices {
 	size_t n_fallback;
 	struct price_slot *slots; /* open addressing, a power of two */
 	size_t n_slots, n_used;
-	struct price_glob *globs; /* most specific first */
+	struct price_glob *globs; /* by provider, then the most specific first */
 	size_t n_globs, cap_globs;
 };
 
