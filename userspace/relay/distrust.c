@@ -1,7 +1,7 @@
 /*
  * Who does not trust our certificate, by (executable, host): learned from handshakes that the client
- * broke off. Only a pointer for the rule's on_distrust; an entry lives for a day, so that a fixed
- * trust store is noticed.
+ * broke off. Only a pointer for the rule's on_distrust; an entry lives for an hour, and a reload (which
+ * `sallyport trust install` asks for) forgets them all, so that a mended trust store is noticed.
  */
 #include "relay/worker.h"
 
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #define DISTRUST_PAIRS 1024U /* a power of two */
-#define DISTRUST_TTL_NS (24ULL * 3600 * 1000000000)
+#define DISTRUST_TTL_NS (3600ULL * 1000000000)
 
 struct distrust_table {
 	struct {
@@ -73,6 +73,11 @@ void distrust_forget(struct worker *w, const struct principal *who, struct slice
 
 	if (w->distrust->pair[slot].key == key)
 		w->distrust->pair[slot].key = 0;
+}
+
+void distrust_flush(struct worker *w)
+{
+	memset(w->distrust, 0, sizeof(*w->distrust));
 }
 
 bool distrust_known(struct worker *w, const struct principal *who, struct slice host)

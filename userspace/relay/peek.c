@@ -124,12 +124,10 @@ void conn_decide(struct conn *c)
 		return;
 	}
 	why = obstacle(c);
-	if (!why && distrust_known(c->w, &c->caller->who, slice_str(c->host))) {
-		if (c->decision.on_distrust == DISTRUST_SPLICE)
-			pass_start(c, "the client does not trust our CA (learned); see sallyport trust");
-		else
-			conn_refuse(c, "the client does not trust our CA; run sallyport trust install and "
-				       "restart it");
+	/* Where distrust means refusal the handshake may as well be tried: the store may be mended by now. */
+	if (!why && c->decision.on_distrust == DISTRUST_SPLICE &&
+	    distrust_known(c->w, &c->caller->who, slice_str(c->host))) {
+		pass_start(c, "the client does not trust our CA (learned); see sallyport trust");
 		return;
 	}
 	if (why && c->decision.mode == SP_MODE_MONITOR)

@@ -99,6 +99,7 @@ static void rules_take(struct worker *w, const struct ipc *m, const int *fds, si
 	if (r == 0) {
 		snapshot_unref(w->rules);
 		w->rules = next;
+		distrust_flush(w);
 	} else {
 		snapshot_unref(next);
 	}
