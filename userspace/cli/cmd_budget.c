@@ -1,5 +1,5 @@
-/* sallyport budget: what each budget of the policy has spent in its window, from the shared table (exact
- * to the request) or, where no daemon keeps one, from the ledger. */
+/* sallyport budget: what each budget of the policy has spent in its window, from the shared table
+ * (exact to the request) or, where no daemon keeps one, from the ledger. */
 #include "cli/cli.h"
 #include "cli/policy_file.h"
 
@@ -18,8 +18,10 @@
 
 static const char usage_text[] =
 	"usage: sallyport budget [--policy FILE] [--state DIR] [--json]\n\n"
-	"What every budget of the policy has spent in the day or month that runs, what requests in flight\n"
-	"have reserved, and the limit. Windows are UTC. CALLER is the caller's key (sallyport callers).\n\n"
+	"What every budget of the policy has spent in the day or month that runs, what requests in "
+	"flight\n"
+	"have reserved, and the limit. Windows are UTC. CALLER is the caller's key (sallyport "
+	"callers).\n\n"
 	"  --policy FILE   this file instead of policy.json in the usual places\n"
 	"  --state DIR     where the daemon keeps ledger.db and budgets.shm (" STATE_DIR ")\n"
 	"  --json          one JSON object a line\n";
@@ -32,7 +34,7 @@ struct row {
 };
 
 struct listing {
-	struct db *db;              /* NULL: none */
+	struct db *db;		    /* NULL: none */
 	struct budget_table *table; /* NULL: none */
 	struct row *rows;
 	size_t n, cap;
@@ -99,7 +101,8 @@ static int rows_collect(struct listing *l, const struct policy *p, uint64_t now_
 	int r = 0;
 
 	for (size_t i = 0; i < n && r == 0; i++) {
-		struct budget_account shared = { .window_s = budget_window_s(rules[i].monthly, now_s) };
+		struct budget_account shared = { .window_s =
+							 budget_window_s(rules[i].monthly, now_s) };
 		size_t before = l->n;
 
 		l->rule = &rules[i];
@@ -135,8 +138,10 @@ static const char *money(struct arena *a, int64_t microusd)
 		return NULL;
 	if (microusd % 10000 == 0)
 		return arena_printf(a, "%" PRId64 ".%02" PRId64, microusd / 1000000,
-				    microusd / 10000 % 100).ptr;
-	return arena_printf(a, "%" PRId64 ".%06" PRId64, microusd / 1000000, microusd % 1000000).ptr;
+				    microusd / 10000 % 100)
+			.ptr;
+	return arena_printf(a, "%" PRId64 ".%06" PRId64, microusd / 1000000, microusd % 1000000)
+		.ptr;
 }
 
 static const char *count(struct arena *a, int64_t n)
@@ -153,8 +158,9 @@ static const char *caller(struct arena *a, const struct row *r)
 
 static void print_table(const struct listing *l)
 {
-	static const char *const headers[] = { "BUDGET", "SINCE", "CALLER", ">USD", ">RESERVED",
-					       ">LIMIT", ">TOKENS", ">RESERVED", ">LIMIT", ">USED" };
+	static const char *const headers[] = { "BUDGET",    "SINCE",  "CALLER",	 ">USD",
+					       ">RESERVED", ">LIMIT", ">TOKENS", ">RESERVED",
+					       ">LIMIT",    ">USED" };
 	const size_t columns = ARRAY_LEN(headers);
 	const char **cells = calloc(l->n * columns + 1, sizeof(*cells));
 	struct arena a;
@@ -200,8 +206,8 @@ static void print_json(const struct listing *l)
 
 		clock_format(r->account.window_s * 1000000000ULL, since);
 		/* ids are letters, digits, '.', '_' and '-': policy_load() saw to it */
-		printf("{\"budget\":\"%s\",\"per\":\"%s\",\"since\":\"%s\",\"caller\":", r->rule->id,
-		       r->rule->monthly ? "month" : "day", since);
+		printf("{\"budget\":\"%s\",\"per\":\"%s\",\"since\":\"%s\",\"caller\":",
+		       r->rule->id, r->rule->monthly ? "month" : "day", since);
 		if (r->rule->each && r->account.caller)
 			printf("\"%016" PRIx64 "\"", r->account.caller);
 		else
@@ -209,12 +215,12 @@ static void print_json(const struct listing *l)
 		printf(",\"spent_microusd\":%" PRId64 ",\"reserved_microusd\":%" PRId64,
 		       r->state.spent_microusd, r->state.reserved_microusd);
 		print_limit("limit_microusd", r->rule->limit_microusd);
-		printf(",\"spent_tokens\":%" PRId64 ",\"reserved_tokens\":%" PRId64, r->state.spent_tokens,
-		       r->state.reserved_tokens);
+		printf(",\"spent_tokens\":%" PRId64 ",\"reserved_tokens\":%" PRId64,
+		       r->state.spent_tokens, r->state.reserved_tokens);
 		print_limit("limit_tokens", r->rule->limit_tokens);
 		print_limit("requests", r->requests);
-		printf(",\"used_percent\":%" PRId64 ",\"warn_percent\":%u,\"at_limit\":", percent(r),
-		       r->rule->warn_percent);
+		printf(",\"used_percent\":%" PRId64 ",\"warn_percent\":%u,\"at_limit\":",
+		       percent(r), r->rule->warn_percent);
 		if (r->rule->downgrade) {
 			struct buf b;
 
@@ -259,7 +265,8 @@ static int budgets(const struct policy *p, const char *dir, bool json)
 	int r = state_open(&l, dir);
 
 	if (r == 0 && !l.db && !l.table)
-		fprintf(stderr, "sallyport budget: nothing recorded in %s yet; has the daemon run?\n", dir);
+		fprintf(stderr,
+			"sallyport budget: nothing recorded in %s yet; has the daemon run?\n", dir);
 	if (r == 0) {
 		r = rows_collect(&l, p, clock_wall_ns() / 1000000000ULL);
 		if (r < 0)
@@ -267,7 +274,8 @@ static int budgets(const struct policy *p, const char *dir, bool json)
 				r == -ENOMEM ? "out of memory" : db_error(l.db));
 	}
 	if (r == 0 && l.n == 0)
-		fprintf(stderr, "sallyport budget: the policy declares no budgets (sallyport-policy(5))\n");
+		fprintf(stderr,
+			"sallyport budget: the policy declares no budgets (sallyport-policy(5))\n");
 	if (r == 0 && json)
 		print_json(&l);
 	else if (r == 0 && l.n)
@@ -281,8 +289,10 @@ static int budgets(const struct policy *p, const char *dir, bool json)
 int cmd_budget(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "help", no_argument, NULL, 'h' },	    { "json", no_argument, NULL, 'j' },
-		{ "policy", required_argument, NULL, 'p' }, { "state", required_argument, NULL, 's' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "policy", required_argument, NULL, 'p' },
+		{ "state", required_argument, NULL, 's' },
 		{ NULL, 0, NULL, 0 },
 	};
 	const char *policy = NULL, *state = STATE_DIR;

@@ -20,16 +20,21 @@ static const char usage_text[] =
 	"usage: sallyport policy check [FILE] [--json]\n"
 	"       sallyport policy explain [--policy FILE] [WHO] [WHERE] [--json]\n"
 	"       sallyport policy types [--json]\n\n"
-	"check    every mistake with its place and remedy; exit status 1 when there is one. What is\n"
+	"check    every mistake with its place and remedy; exit status 1 when there is one. What "
+	"is\n"
 	"         surely not meant, as a rule that is never reached, is a warning: exit status 0\n"
-	"explain  rule by rule why it matches or not, the decision and the budgets, as the proxy would\n"
+	"explain  rule by rule why it matches or not, the decision and the budgets, as the proxy "
+	"would\n"
 	"         say of this caller and request; exit status 1 when it would be blocked\n"
 	"types    the DLP types a policy may name\n\n"
 	"WHO      --exe PATH (its digest is taken when the file is there)  --digest HEX  --uid N\n"
-	"         --user NAME  --gid N  --group NAME  --login-user NAME  --unit UNIT  --slice SLICE\n"
-	"         --cgroup PATH  --container ID  --pod UID  --ancestor PATH (parent first; repeatable)\n"
+	"         --user NAME  --gid N  --group NAME  --login-user NAME  --unit UNIT  --slice "
+	"SLICE\n"
+	"         --cgroup PATH  --container ID  --pod UID  --ancestor PATH (parent first; "
+	"repeatable)\n"
 	"WHERE    --provider ID (else the host's)  --host HOST  --endpoint NAME  --model MODEL\n\n"
-	"FILE is policy.json in $SALLYPORT_POLICIES, /etc/sallyport, /usr/share/sallyport or ./policies\n"
+	"FILE is policy.json in $SALLYPORT_POLICIES, /etc/sallyport, /usr/share/sallyport or "
+	"./policies\n"
 	"when none is named.\n";
 
 static int lines_json(struct buf *out, struct slice text)
@@ -142,7 +147,9 @@ static int number(const char *option, const char *text, uint32_t *out)
 static void complete(struct question *q)
 {
 	struct principal *w = &q->who;
-	const struct passwd *pw = q->uid_given ? getpwuid(w->uid) : w->user[0] ? getpwnam(w->user) : NULL;
+	const struct passwd *pw = q->uid_given ? getpwuid(w->uid)
+				  : w->user[0] ? getpwnam(w->user)
+					       : NULL;
 	const struct group *gr;
 	int fd;
 
@@ -272,12 +279,15 @@ static int take_option(struct question *q, int option, const char *text)
 		return number("gid", text, &w->gid);
 	case OPT_DIGEST:
 		w->digest_known = text_unhex(slice_str(text), w->digest, DIGEST_LEN) == DIGEST_LEN;
-		return w->digest_known ? EXIT_FINE :
-					 cli_usage("policy explain", "--digest takes 64 hex digits");
+		return w->digest_known
+			       ? EXIT_FINE
+			       : cli_usage("policy explain", "--digest takes 64 hex digits");
 	case OPT_ANCESTOR:
 		if (w->n_ancestors == PRINCIPAL_ANCESTORS)
-			return cli_usage("policy explain", "more than %d ancestors", PRINCIPAL_ANCESTORS);
-		slice_copy(w->ancestor[w->n_ancestors].exe, sizeof(w->ancestor[0].exe), slice_str(text));
+			return cli_usage("policy explain", "more than %d ancestors",
+					 PRINCIPAL_ANCESTORS);
+		slice_copy(w->ancestor[w->n_ancestors].exe, sizeof(w->ancestor[0].exe),
+			   slice_str(text));
 		w->n_ancestors++;
 		return EXIT_FINE;
 	default:
@@ -307,8 +317,8 @@ static int explain_print(const struct policy_file *f, const struct question *q)
 	if (!q->provider && *host && catalog_find(f->catalog, facts.host, &m))
 		facts.provider = m.provider->id;
 	buf_init(&out, OUTPUT_MAX);
-	r = q->json ? policy_explain_json(f->policy, &facts, &out) :
-		      policy_explain(f->policy, &facts, &out);
+	r = q->json ? policy_explain_json(f->policy, &facts, &out)
+		    : policy_explain(f->policy, &facts, &out);
 	printf("%.*s%s", SLICE_FMT(buf_slice(&out)), q->json ? "\n" : "");
 	buf_done(&out);
 	if (r < 0)
@@ -327,8 +337,10 @@ static int explain(struct question *q)
 	if (status == EXIT_NO) {
 		check_text(&f);
 		status = EXIT_SYSTEM;
-	} else if (status == EXIT_FINE && q->provider && !catalog_provider_id(f.catalog, q->provider)) {
-		status = cli_usage("policy explain", "no provider \"%s\" in providers.json", q->provider);
+	} else if (status == EXIT_FINE && q->provider &&
+		   !catalog_provider_id(f.catalog, q->provider)) {
+		status = cli_usage("policy explain", "no provider \"%s\" in providers.json",
+				   q->provider);
 	} else if (status == EXIT_FINE) {
 		status = explain_print(&f, q);
 	}
@@ -342,7 +354,8 @@ int cmd_policy(int argc, char **argv)
 	const char *verb;
 	int option, status = EXIT_FINE;
 
-	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1 && status == EXIT_FINE) {
+	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1 &&
+	       status == EXIT_FINE) {
 		if (option == OPT_HELP) {
 			printf("%s", usage_text);
 			return EXIT_FINE;
@@ -360,5 +373,6 @@ int cmd_policy(int argc, char **argv)
 		return types(q.json);
 	if (verb && strcmp(verb, "explain") == 0 && argc == optind)
 		return explain(&q);
-	return cli_usage("policy", "%s", verb ? "cannot read these arguments" : "say check, explain or types");
+	return cli_usage("policy", "%s",
+			 verb ? "cannot read these arguments" : "say check, explain or types");
 }

@@ -68,8 +68,9 @@ int policy_file_load(const char *command, const char *given, struct policy_file 
 	mistakes_init(&f->mistakes, f->path);
 	if (policies_path("policy.json", given, f->path) < 0) {
 		fprintf(stderr, "sallyport %s: %s: %s\n", command, f->path,
-			given ? "cannot be read" :
-				"is in none of $SALLYPORT_POLICIES, /etc/sallyport, /usr/share/sallyport, "
+			given ? "cannot be read"
+			      : "is in none of $SALLYPORT_POLICIES, /etc/sallyport, "
+				"/usr/share/sallyport, "
 				"./policies; name the file");
 		return EXIT_SYSTEM;
 	}

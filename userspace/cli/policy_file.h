@@ -11,7 +11,7 @@ struct policy_file {
 	struct mistakes mistakes; /* of policy.json; what is wrong elsewhere goes to stderr */
 	struct catalog *catalog;
 	struct dlp *dlp;
-	struct policy *policy;    /* NULL after EXIT_NO */
+	struct policy *policy; /* NULL after EXIT_NO */
 };
 
 /* EXIT_FINE; EXIT_NO: mistakes in it (not printed); EXIT_SYSTEM: told to stderr. policy_file_done()

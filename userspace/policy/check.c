@@ -9,18 +9,20 @@ static void check_reach(struct policy *p)
 		for (size_t k = 0; k < i; k++) {
 			if (!selector_covers(&p->rules[k].sel, &p->rules[i].sel))
 				continue;
-			(void)buf_printf(&p->warnings,
-					 "rules[%zu]: never reached: rules[%zu] \"%s\" before it matches "
-					 "all it could match; move it up or remove it\n",
-					 i, k, p->rules[k].says.rule);
+			(void)buf_printf(
+				&p->warnings,
+				"rules[%zu]: never reached: rules[%zu] \"%s\" before it matches "
+				"all it could match; move it up or remove it\n",
+				i, k, p->rules[k].says.rule);
 			break;
 		}
 	}
 	if (p->n_rules && p->rules[p->n_rules - 1].sel.n == 0)
-		(void)buf_printf(&p->warnings,
-				 "default: never reached: rules[%zu] \"%s\" matches everything; say it in "
-				 "\"default\" instead\n",
-				 p->n_rules - 1, p->rules[p->n_rules - 1].says.rule);
+		(void)buf_printf(
+			&p->warnings,
+			"default: never reached: rules[%zu] \"%s\" matches everything; say it in "
+			"\"default\" instead\n",
+			p->n_rules - 1, p->rules[p->n_rules - 1].says.rule);
 }
 
 static bool acts(const struct policy *p, const uint8_t *table)
@@ -40,19 +42,21 @@ static void check_modes(struct policy *p)
 		if (i < p->n_rules)
 			jread_place_at(place, "rules", i);
 		if (d->mode != SP_MODE_ENFORCE && d->verdict == VERDICT_BLOCK)
-			(void)buf_printf(&p->warnings,
-					 "%s.action: \"block\" blocks only in mode enforce; in mode %s it "
-					 "is %s\n",
-					 place, d->mode == SP_MODE_MONITOR ? "monitor" : "observe",
-					 d->mode == SP_MODE_MONITOR ? "recorded only" : "not seen");
+			(void)buf_printf(
+				&p->warnings,
+				"%s.action: \"block\" blocks only in mode enforce; in mode %s it "
+				"is %s\n",
+				place, d->mode == SP_MODE_MONITOR ? "monitor" : "observe",
+				d->mode == SP_MODE_MONITOR ? "recorded only" : "not seen");
 		if (d->mode == SP_MODE_OBSERVE && i < p->n_rules &&
 		    (acts(p, d->dlp_request) || acts(p, d->dlp_response)) &&
 		    (d->dlp_request != p->otherwise.says.dlp_request ||
 		     d->dlp_response != p->otherwise.says.dlp_response))
-			(void)buf_printf(&p->warnings,
-					 "%s.dlp: mode observe reads no request; set mode to monitor or "
-					 "enforce\n",
-					 place);
+			(void)buf_printf(
+				&p->warnings,
+				"%s.dlp: mode observe reads no request; set mode to monitor or "
+				"enforce\n",
+				place);
 	}
 }
 
@@ -69,11 +73,12 @@ static void check_kernel(struct policy *p)
 		    selector_member(&r->sel, FIELD_UID) || selector_member(&r->sel, FIELD_UNIT) ||
 		    selector_member(&r->sel, FIELD_SLICE))
 			continue;
-		(void)buf_printf(&p->warnings,
-				 "rules[%zu].who: the kernel tells callers by uid, unit and slice only, so "
-				 "every caller takes the way through sallyport, and is refused while it is "
-				 "down; add \"uid\" or \"unit\", or write \"fail\": \"open\"\n",
-				 i);
+		(void)buf_printf(
+			&p->warnings,
+			"rules[%zu].who: the kernel tells callers by uid, unit and slice only, so "
+			"every caller takes the way through sallyport, and is refused while it is "
+			"down; add \"uid\" or \"unit\", or write \"fail\": \"open\"\n",
+			i);
 	}
 }
 
@@ -105,10 +110,11 @@ static void check_budgets(struct policy *p)
 		for (size_t k = 0; k < i; k++)
 			before += may_overlap(&p->budgets[k].sel, &p->budgets[i].sel);
 		if (before >= BUDGETS_A_REQUEST)
-			(void)buf_printf(&p->warnings,
-					 "budgets[%zu]: %zu budgets before it may apply to the same "
-					 "request; a request is charged to the first %d that match\n",
-					 i, before, BUDGETS_A_REQUEST);
+			(void)buf_printf(
+				&p->warnings,
+				"budgets[%zu]: %zu budgets before it may apply to the same "
+				"request; a request is charged to the first %d that match\n",
+				i, before, BUDGETS_A_REQUEST);
 	}
 }
 

@@ -63,8 +63,8 @@ const char *policy_contact(const struct policy *p)
 	return p->contact;
 }
 
-size_t policy_budgets(const struct policy *p, const struct facts *f,
-		      const struct budget_rule **out, size_t max)
+size_t policy_budgets(const struct policy *p, const struct facts *f, const struct budget_rule **out,
+		      size_t max)
 {
 	struct view v;
 	size_t n = 0;

@@ -1,4 +1,5 @@
-/* Why this decision, rule by rule: by the code that decides (selector_fit), for people and as JSON. */
+/* Why this decision, rule by rule: by the code that decides (selector_fit), for people and as JSON.
+ */
 #include "policy/rules.h"
 
 #include <errno.h>
@@ -81,8 +82,9 @@ static void says_text(const struct policy *p, const struct decision *d, struct b
 	if (d->verdict == VERDICT_BLOCK && d->mode != SP_MODE_ENFORCE)
 		(void)buf_printf(out, "  mode %s refuses nothing: the request goes on\n",
 				 modes[d->mode]);
-	(void)buf_printf(out, "  %ssanctioned; when inspection fails: %s; when the client distrusts the "
-			      "CA: %s\n",
+	(void)buf_printf(out,
+			 "  %ssanctioned; when inspection fails: %s; when the client distrusts the "
+			 "CA: %s\n",
 			 d->sanctioned ? "" : "not ", d->fail_closed ? "refuse" : "pass",
 			 d->on_distrust == DISTRUST_REFUSE ? "refuse" : "splice");
 	table_text(p, "request: ", d->dlp_request, out);
@@ -96,10 +98,11 @@ static void limit_text(const struct budget_rule *b, struct buf *out)
 				 (double)b->limit_microusd / 1e6);
 	if (b->limit_tokens >= 0)
 		(void)buf_printf(out, "%s %lld tokens", b->limit_microusd >= 0 ? " and" : "",
-				  (long long)b->limit_tokens);
+				 (long long)b->limit_tokens);
 	(void)buf_printf(out, " a %s, %s, warns at %u %%, then %s%s", b->monthly ? "month" : "day",
 			 b->each ? "each caller" : "shared", b->warn_percent,
-			 b->downgrade ? "downgrades to " : "blocks", b->downgrade ? b->downgrade : "");
+			 b->downgrade ? "downgrades to " : "blocks",
+			 b->downgrade ? b->downgrade : "");
 }
 
 int policy_explain(const struct policy *p, const struct facts *f, struct buf *out)
@@ -172,8 +175,9 @@ static void json_says(const struct policy *p, const struct decision *d, struct b
 	(void)buf_printf(out, "{\"action\":\"%s\",\"mode\":\"%s\",\"rule\":\"%s\",\"reason\":",
 			 d->verdict == VERDICT_BLOCK ? "block" : "allow", modes[d->mode], d->rule);
 	(void)jwrite_string(out, slice_str(d->reason));
-	(void)buf_printf(out, ",\"sanctioned\":%s,\"fail\":\"%s\",\"on_distrust\":\"%s\",\"dlp\":"
-			      "{\"request\":",
+	(void)buf_printf(out,
+			 ",\"sanctioned\":%s,\"fail\":\"%s\",\"on_distrust\":\"%s\",\"dlp\":"
+			 "{\"request\":",
 			 d->sanctioned ? "true" : "false", d->fail_closed ? "closed" : "open",
 			 d->on_distrust == DISTRUST_REFUSE ? "refuse" : "splice");
 	json_table(p, d->dlp_request, out);

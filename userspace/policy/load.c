@@ -1,12 +1,13 @@
-/* The policy file: JSON -> struct policy. Every mistake is noted with its place; one run finds all. */
+/* The policy file: JSON -> struct policy. Every mistake is noted with its place; one run finds all.
+ */
 #include "policy/rules.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #define POLICY_MEMORY_MAX (32U << 20)
-#define RULE_ID_MAX 63     /* audit/record.h: rule[64] */
-#define REASON_MAX 200     /* reaches a person in an error message and the audit log */
+#define RULE_ID_MAX 63 /* audit/record.h: rule[64] */
+#define REASON_MAX 200 /* reaches a person in an error message and the audit log */
 #define CONTACT_MAX 200
 #define WARNINGS_MAX (64U << 10)
 
@@ -73,21 +74,24 @@ const char *load_text(struct load *l, const json_t *o, const char *place, const 
 
 const char *load_id(struct load *l, const json_t *o, const char *place, size_t max)
 {
-	static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+	static const char good[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 	const char *id;
 	char at[PLACE_MAX];
 
 	jread_place(at, place, "id");
 	if (!json_object_get(o, "id")) {
-		mistakes_add(l->m, at, "is missing; give it a short name, it stands in the audit log");
+		mistakes_add(l->m, at,
+			     "is missing; give it a short name, it stands in the audit log");
 		return NULL;
 	}
 	id = jread_string(o, place, "id", NULL, l->m);
 	if (!id)
 		return NULL;
 	if (!*id || strlen(id) > max || strspn(id, good) != strlen(id)) {
-		mistakes_add(l->m, at, "\"%.80s\" must be 1 to %zu letters, digits, '.', '_' or '-'",
-			     id, max);
+		mistakes_add(l->m, at,
+			     "\"%.80s\" must be 1 to %zu letters, digits, '.', '_' or '-'", id,
+			     max);
 		return NULL;
 	}
 	return load_text(l, o, place, "id", max);
@@ -107,17 +111,19 @@ static void load_says(struct load *l, const json_t *o, const char *place, enum s
 	char at[PLACE_MAX];
 
 	out->mode = mode;
-	out->verdict = (enum verdict)jread_choice(o, place, "action", verdicts, VERDICT_ALLOW, l->m);
+	out->verdict =
+		(enum verdict)jread_choice(o, place, "action", verdicts, VERDICT_ALLOW, l->m);
 	out->reason = load_text(l, o, place, "reason", REASON_MAX);
 	out->sanctioned = jread_bool(o, place, "sanctioned", false, l->m);
 	out->fail_closed = jread_choice(o, place, "fail", fails, enforce, l->m) == 1;
-	out->on_distrust = (enum distrust)jread_choice(o, place, "on_distrust", distrusts,
-						       enforce ? DISTRUST_REFUSE : DISTRUST_SPLICE,
-						       l->m);
+	out->on_distrust =
+		(enum distrust)jread_choice(o, place, "on_distrust", distrusts,
+					    enforce ? DISTRUST_REFUSE : DISTRUST_SPLICE, l->m);
 	if (mode == SP_MODE_OBSERVE && out->fail_closed)
-		mistakes_add(l->m, jread_place(at, place, "fail"),
-			     "\"closed\" refuses, and mode observe never does; set mode to monitor or "
-			     "enforce, or write \"open\"");
+		mistakes_add(
+			l->m, jread_place(at, place, "fail"),
+			"\"closed\" refuses, and mode observe never does; set mode to monitor or "
+			"enforce, or write \"open\"");
 	load_dlp(l, o, place, base, &dlp);
 	out->dlp_request = dlp.request;
 	out->dlp_response = dlp.response;
@@ -126,9 +132,9 @@ static void load_says(struct load *l, const json_t *o, const char *place, enum s
 static void load_rule(struct load *l, const json_t *o, const char *place, enum sp_mode mode,
 		      const struct dlp_tables *base, struct rule *out)
 {
-	static const char *const known[] = { "id",     "mode", "who",  "to",	      "action",
-					     "reason", "sanctioned", "dlp", "fail", "on_distrust",
-					     NULL };
+	static const char *const known[] = { "id",     "mode",	      "who",	    "to",
+					     "action", "reason",      "sanctioned", "dlp",
+					     "fail",   "on_distrust", NULL };
 	char at[PLACE_MAX];
 
 	jread_known(o, place, known, l->m);
@@ -172,7 +178,8 @@ static void load_rules(struct load *l, const json_t *root, enum sp_mode mode,
 		for (size_t k = 0; id && k < i; k++)
 			if (p->rules[k].says.rule && strcmp(p->rules[k].says.rule, id) == 0)
 				mistakes_add(l->m, jread_place(at, place, "id"),
-					     "\"%s\" is rules[%zu]'s already; choose another", id, k);
+					     "\"%s\" is rules[%zu]'s already; choose another", id,
+					     k);
 	}
 	p->n_rules = n;
 }
@@ -180,8 +187,8 @@ static void load_rules(struct load *l, const json_t *root, enum sp_mode mode,
 static void load_default(struct load *l, const json_t *root, enum sp_mode mode,
 			 const struct dlp_tables *base)
 {
-	static const char *const known[] = { "action", "reason", "dlp", "fail", "on_distrust",
-					     "sanctioned", NULL };
+	static const char *const known[] = { "action",	    "reason",	  "dlp", "fail",
+					     "on_distrust", "sanctioned", NULL };
 	const json_t *o = jread_object(root, "", "default", l->m);
 	cleanup(json_decrefp) json_t *none = NULL;
 
@@ -197,8 +204,8 @@ static void load_default(struct load *l, const json_t *root, enum sp_mode mode,
 
 static void load_top(struct load *l, const json_t *root, int mode_override)
 {
-	static const char *const known[] = { "version", "mode", "contact", "default",
-					     "dlp", "rules", "budgets", NULL };
+	static const char *const known[] = { "version", "mode",	 "contact", "default",
+					     "dlp",	"rules", "budgets", NULL };
 	size_t n = dlp_n_types(l->p->dlp);
 	uint8_t *logged = arena_bytes(&l->p->arena, n ? n : 1);
 	struct dlp_tables all, base;

@@ -3,8 +3,8 @@
 
 #include <math.h>
 
-#define BUDGET_ID_MAX 47            /* spend/budget.h: BUDGET_ID_LEN with its NUL */
-#define USD_MAX 1000000000.0        /* a thousand million dollars, in micro-USD far below 2^53 */
+#define BUDGET_ID_MAX 47     /* spend/budget.h: BUDGET_ID_LEN with its NUL */
+#define USD_MAX 1000000000.0 /* a thousand million dollars, in micro-USD far below 2^53 */
 #define TOKENS_MAX 1000000000000000LL
 #define MODEL_MAX 128
 
@@ -71,8 +71,8 @@ static void check_downgrade(struct load *l, const struct budget *b, const char *
 	if (!b->rule.downgrade || !models)
 		return;
 	for (uint32_t i = 0; i < models->n; i++)
-		if (models->patterns[i].text && strcasecmp(models->patterns[i].text,
-							   b->rule.downgrade) == 0)
+		if (models->patterns[i].text &&
+		    strcasecmp(models->patterns[i].text, b->rule.downgrade) == 0)
 			mistakes_add(l->m, jread_place(at, place, "at_limit.downgrade"),
 				     "\"%s\" is the model this budget limits; name a cheaper one",
 				     b->rule.downgrade);
@@ -80,8 +80,9 @@ static void check_downgrade(struct load *l, const struct budget *b, const char *
 
 static void load_budget(struct load *l, const json_t *o, const char *place, struct budget *out)
 {
-	static const char *const known[] = { "id",   "who",    "to",	       "per",  "usd",
-					     "each", "tokens", "warn_percent", "at_limit", NULL };
+	static const char *const known[] = { "id",  "who",    "to",   "per",          "usd",
+					     "tokens", "each", "warn_percent", "at_limit",
+					     NULL };
 	static const char *const periods[] = { "day", "month", NULL };
 	static const char *const eachs[] = { "shared", "caller", NULL };
 	struct budget_rule *r = &out->rule;
@@ -91,8 +92,9 @@ static void load_budget(struct load *l, const json_t *o, const char *place, stru
 	r->id = load_id(l, o, place, BUDGET_ID_MAX);
 	load_selector(l, o, place, &out->sel);
 	if (!json_object_get(o, "per"))
-		mistakes_add(l->m, jread_place(at, place, "per"), "is missing; write \"day\" or "
-								  "\"month\"");
+		mistakes_add(l->m, jread_place(at, place, "per"),
+			     "is missing; write \"day\" or "
+			     "\"month\"");
 	r->monthly = jread_choice(o, place, "per", periods, 0, l->m) == 1;
 	r->each = jread_choice(o, place, "each", eachs, 0, l->m) == 1;
 	r->limit_microusd = load_usd(l, o, place);

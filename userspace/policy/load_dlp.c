@@ -20,7 +20,8 @@ static size_t edits(const char *a, const char *b)
 
 		row[0] = i;
 		for (size_t k = 1; k <= nb; k++) {
-			bool same = toupper((unsigned char)a[i - 1]) == toupper((unsigned char)b[k - 1]);
+			bool same = toupper((unsigned char)a[i - 1]) ==
+				    toupper((unsigned char)b[k - 1]);
 			size_t insert = MIN(row[k], row[k - 1]) + 1, change = diagonal + !same;
 
 			diagonal = row[k];
@@ -113,10 +114,10 @@ void load_dlp(struct load *l, const json_t *o, const char *place, const struct d
 	jread_known(dlp, at, known, l->m);
 	side = jread_object(dlp, at, "request", l->m);
 	if (side)
-		out->request = load_table(l, side, jread_place(at_side, at, "request"),
-					  base->request);
+		out->request =
+			load_table(l, side, jread_place(at_side, at, "request"), base->request);
 	side = jread_object(dlp, at, "response", l->m);
 	if (side)
-		out->response = load_table(l, side, jread_place(at_side, at, "response"),
-					   base->response);
+		out->response =
+			load_table(l, side, jread_place(at_side, at, "response"), base->response);
 }

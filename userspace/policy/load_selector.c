@@ -43,12 +43,16 @@ static void compile_text(struct load *l, enum field f, const json_t *v, const ch
 	if (wrong) {
 		mistakes_add(l->m, at, "\"%.128s\" %s", text.ptr, wrong);
 	} else if (f == FIELD_PROVIDER && out->kind != PATTERN_LITERAL) {
-		mistakes_add(l->m, at, "\"%.64s\": a provider is named whole; leave \"provider\" out to "
-				       "mean every one", text.ptr);
+		mistakes_add(l->m, at,
+			     "\"%.64s\": a provider is named whole; leave \"provider\" out to "
+			     "mean every one",
+			     text.ptr);
 	} else if (f == FIELD_PROVIDER && l->names &&
 		   !l->names->provider_exists(l->names->ctx, text.ptr)) {
-		mistakes_add(l->m, at, "no provider \"%.64s\" in providers.json; sallyport catalog match "
-				       "HOST prints the id a host belongs to", text.ptr);
+		mistakes_add(l->m, at,
+			     "no provider \"%.64s\" in providers.json; sallyport catalog match "
+			     "HOST prints the id a host belongs to",
+			     text.ptr);
 	}
 }
 
@@ -60,7 +64,8 @@ static void load_member(struct load *l, enum field f, const json_t *v, const cha
 	char at[PLACE_MAX];
 
 	if (n == 0) {
-		mistakes_add(l->m, place, "is empty and would match nothing; remove it to mean any");
+		mistakes_add(l->m, place,
+			     "is empty and would match nothing; remove it to mean any");
 		return;
 	}
 	l->n_patterns += n;
@@ -111,9 +116,10 @@ static void load_side(struct load *l, const json_t *o, const char *place, const 
 	}
 	known[n] = NULL;
 	if (who && json_object_get(side, "comm")) {
-		mistakes_add(l->m, jread_place(at_member, at, "comm"),
-			     "any program may call itself what it likes; use \"exe\" with a path or a "
-			     "digest");
+		mistakes_add(
+			l->m, jread_place(at_member, at, "comm"),
+			"any program may call itself what it likes; use \"exe\" with a path or a "
+			"digest");
 		return;
 	}
 	jread_known(side, at, known, l->m);

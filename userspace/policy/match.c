@@ -68,7 +68,8 @@ static char *last_at(char *s)
 	return found;
 }
 
-/* Kernel scopes rest on this: a pattern names units, slices or cgroup paths, never "all there are". */
+/* Kernel scopes rest on this: a pattern names units, slices or cgroup paths, never "all there are".
+ */
 static const char *unit_check(enum field f, const char *text)
 {
 	static const char *const suffixes[] = { ".slice", ".service", ".scope",
@@ -76,16 +77,18 @@ static const char *unit_check(enum field f, const char *text)
 	struct slice s = slice_str(text);
 
 	if (f == FIELD_UNIT && text[0] == '/')
-		return text[1] ? NULL : "is no cgroup path; write it whole, as "
-					"/system.slice/billing.service";
+		return text[1] ? NULL
+			       : "is no cgroup path; write it whole, as "
+				 "/system.slice/billing.service";
 	if (strcmp(text, "-.slice") == 0)
 		return "is the root of all slices; remove it to mean any";
 	for (size_t i = 0; i < (f == FIELD_SLICE ? 1 : ARRAY_LEN(suffixes)); i++)
 		if (slice_ends(s, slice_str(suffixes[i])))
 			return NULL;
-	return f == FIELD_SLICE ? "is no slice: its name ends in .slice" :
-				  "needs a unit's whole name (billing.service, session-*.scope) or a "
-				  "cgroup path that begins with /";
+	return f == FIELD_SLICE
+		       ? "is no slice: its name ends in .slice"
+		       : "needs a unit's whole name (billing.service, session-*.scope) or a "
+			 "cgroup path that begins with /";
 }
 
 const char *pattern_compile(enum field f, const char *written, char *lowered, struct pattern *out)
@@ -236,8 +239,8 @@ static void view_ancestors(struct view *v)
 	v->ancestors_ready = true;
 	for (size_t i = 0; i < n; i++)
 		if (who->ancestor[i].exe[0])
-			v->ancestor[v->n_ancestors++] = word_of(who->ancestor[i].exe,
-								strlen(who->ancestor[i].exe));
+			v->ancestor[v->n_ancestors++] =
+				word_of(who->ancestor[i].exe, strlen(who->ancestor[i].exe));
 }
 
 /* ---- members ---- */
@@ -279,8 +282,8 @@ static bool path_fits(const char *glob, const char *path)
 	return false;
 }
 
-/* A unit or slice selects what runs in it and below it, as the kernel's walk over a cgroup's ancestors
- * does. */
+/* A unit or slice selects what runs in it and below it, as the kernel's walk over a cgroup's
+ * ancestors does. */
 static bool unit_fits(const struct pattern *p, struct view *v)
 {
 	if (p->text[0] == '/')
@@ -414,7 +417,8 @@ bool pattern_covers(enum field f, const struct pattern *a, const struct pattern 
 	if ((f == FIELD_UNIT || f == FIELD_SLICE) && (a->text[0] == '/') != (b->text[0] == '/'))
 		return false;
 	/* b's own text under a's glob: a literal of a meets the same literal, a star of a swallows
-	 * whatever b says there, wild cards included; a '?' could meet a star, so it does not count. */
+	 * whatever b says there, wild cards included; a '?' could meet a star, so it does not
+	 * count. */
 	return !strchr(a->text, '?') && text_glob(a->text, slice_str(b->text));
 }
 

@@ -1,6 +1,7 @@
 /*
- * Inside of the room: how rules look once compiled. A selector is a list of members (AND), a member a
- * list of patterns (OR). Everything lives in the policy's arena and never changes after policy_load().
+ * Inside of the room: how rules look once compiled. A selector is a list of members (AND), a member
+ * a list of patterns (OR). Everything lives in the policy's arena and never changes after
+ * policy_load().
  */
 #ifndef POLICY_RULES_H
 #define POLICY_RULES_H
@@ -42,13 +43,13 @@ enum pattern_kind {
 };
 
 struct pattern {
-	uint8_t kind;          /* enum pattern_kind */
-	bool path;             /* DIGEST: text is a glob the path must match as well */
-	uint32_t len;          /* of text */
-	uint32_t literal;      /* bytes before the first wild card */
-	uint64_t head;         /* NUMBER: its value; LITERAL: first 8 bytes, see word_head() */
-	const char *text;      /* glob; lower case where case does not count */
-	const char *written;   /* as the operator wrote it */
+	uint8_t kind;	     /* enum pattern_kind */
+	bool path;	     /* DIGEST: text is a glob the path must match as well */
+	uint32_t len;	     /* of text */
+	uint32_t literal;    /* bytes before the first wild card */
+	uint64_t head;	     /* NUMBER: its value; LITERAL: first 8 bytes, see word_head() */
+	const char *text;    /* glob; lower case where case does not count */
+	const char *written; /* as the operator wrote it */
 	unsigned char digest[DIGEST_LEN];
 };
 
@@ -75,7 +76,7 @@ struct budget {
 
 #define RULES_MAX 1000
 #define BUDGETS_FILE_MAX 256
-#define PATTERNS_MAX 4096  /* in one file */
+#define PATTERNS_MAX 4096 /* in one file */
 
 struct policy {
 	atomic_uint refs;
@@ -102,16 +103,16 @@ struct word {
 	uint64_t head;
 };
 
-#define VIEW_NAMES 16     /* slices around a unit and the unit itself */
-#define VIEW_MODEL 256    /* bytes of a model's name that count */
+#define VIEW_NAMES 16  /* slices around a unit and the unit itself */
+#define VIEW_MODEL 256 /* bytes of a model's name that count */
 
 /* Facts made ready for comparing, as far as some rule asked for them. */
 struct view {
 	const struct facts *f;
-	bool connect;          /* endpoint, model and maybe host are still to come */
+	bool connect; /* endpoint, model and maybe host are still to come */
 	bool names_ready, ancestors_ready;
 	uint8_t n_names, n_ancestors;
-	uint32_t ready;        /* bit a field */
+	uint32_t ready; /* bit a field */
 	struct word word[FIELD_N];
 	struct word name[VIEW_NAMES]; /* of units and slices */
 	struct word ancestor[PRINCIPAL_ANCESTORS];

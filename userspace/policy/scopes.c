@@ -5,13 +5,13 @@
  * The kernel takes the nearest scope: a cgroup or one above it, then the uid, then ANY. So an entry
  * speaks for every caller that reaches it, whatever else is true of that caller, and is computed by
  * walking the rules in order with three answers:
- *   never   the rule names another provider, another uid (in a UID entry), or, in a UID or ANY entry, a
- *           unit: who is in that unit was found by its CGROUP entry before;
- *   surely  the rule asks for nothing but what the entry itself says: it ends the walk;
- *   maybe   everything else (an exe, a host, another unit that may lie below this one): it raises.
- * Hence entry(principal, provider) >= policy_on_connect(principal, provider).mode always, and equal
- * where rules select on units, uids and providers alone. tests/unit/policy/scopes_test.c draws random
- * policies and callers against this.
+ *   never   the rule names another provider, another uid (in a UID entry), or, in a UID or ANY
+ * entry, a unit: who is in that unit was found by its CGROUP entry before; surely  the rule asks
+ * for nothing but what the entry itself says: it ends the walk; maybe   everything else (an exe, a
+ * host, another unit that may lie below this one): it raises. Hence entry(principal, provider) >=
+ * policy_on_connect(principal, provider).mode always, and equal where rules select on units, uids
+ * and providers alone. tests/unit/policy/scopes_test.c draws random policies and callers against
+ * this.
  *
  * Every scope has an entry for "any provider", so the kernel's walk ends at the nearest scope.
  */
@@ -19,7 +19,8 @@
 
 #include <errno.h>
 
-/* Beyond these the map in the kernel would fill up: the scopes are given up and ANY widens instead. */
+/* Beyond these the map in the kernel would fill up: the scopes are given up and ANY widens instead.
+ */
 #define SCOPE_UIDS_MAX 256
 #define SCOPE_UNITS_MAX 256
 #define SCOPES_MAX 8192
@@ -72,9 +73,9 @@ static void plan_member(struct plan *plan, const struct member *m)
 								   SCOPE_UNITS_MAX, at->text);
 			break;
 		case FIELD_PROVIDER:
-			plan->all_providers = plan->all_providers &&
-					      note_text(plan->provider, &plan->n_providers, 256,
-							at->text);
+			plan->all_providers =
+				plan->all_providers &&
+				note_text(plan->provider, &plan->n_providers, 256, at->text);
 			break;
 		default:
 			break;
@@ -128,8 +129,8 @@ static void scope_fill(const struct plan *plan, struct policy_scope *s)
 	s->mode = SP_MODE_OBSERVE;
 	s->fail_closed = false;
 	for (size_t i = 0; i <= plan->p->n_rules; i++) {
-		const struct rule *r = i < plan->p->n_rules ? &plan->p->rules[i]
-							    : &plan->p->otherwise;
+		const struct rule *r =
+			i < plan->p->n_rules ? &plan->p->rules[i] : &plan->p->otherwise;
 		enum fit fit = FIT_YES;
 
 		for (uint32_t k = 0; k < r->sel.n; k++)
@@ -188,7 +189,8 @@ static int plan_run(const struct plan *plan, struct policy *p)
 	for (size_t i = 0; plan->by_uid && i < plan->n_uids; i++) {
 		struct policy_scope *at = p->scopes + p->n_scopes;
 		size_t n = scope_entries(
-			plan, (struct policy_scope){ .kind = SP_SCOPE_UID, .uid = plan->uid[i] }, at);
+			plan, (struct policy_scope){ .kind = SP_SCOPE_UID, .uid = plan->uid[i] },
+			at);
 
 		if (!same_entries(at, n, p->scopes, any))
 			p->n_scopes += n;
@@ -212,7 +214,8 @@ int scopes_build(struct policy *p)
 	if (!plan.all_providers)
 		plan.n_providers = 0;
 	r = plan_run(&plan, p);
-	if (r == -E2BIG) { /* too many products: providers first, they are what the kernel knows best */
+	if (r ==
+	    -E2BIG) { /* too many products: providers first, they are what the kernel knows best */
 		plan.by_uid = plan.by_unit = false;
 		r = plan_run(&plan, p);
 	}

@@ -1,12 +1,12 @@
 /*
  * Reserving and settling in the shared table (table.c keeps the file and its slots).
  *
- * Per currency a slot has `settled`, which only grows, and `reserved`, 40 bits of amount under 24 bits
- * of version. Admission reads reserved, then settled, then swaps reserved: when the swap succeeds no
- * reservation changed in between, and a settlement that did (it adds to settled first and gives back
- * its reservation last) is counted twice for that moment, never not at all. `lane` says how much of
- * reserved belongs to which worker: raised after reserved and lowered before it, so that a kill in
- * between leaves something over instead of giving it back twice.
+ * Per currency a slot has `settled`, which only grows, and `reserved`, 40 bits of amount under 24
+ * bits of version. Admission reads reserved, then settled, then swaps reserved: when the swap
+ * succeeds no reservation changed in between, and a settlement that did (it adds to settled first
+ * and gives back its reservation last) is counted twice for that moment, never not at all. `lane`
+ * says how much of reserved belongs to which worker: raised after reserved and lowered before it,
+ * so that a kill in between leaves something over instead of giving it back twice.
  */
 #include "spend/table.h"
 
@@ -280,4 +280,3 @@ int budget_table_worker(struct budget_table *t, unsigned worker)
 	t->worker = worker;
 	return 0;
 }
-

@@ -38,9 +38,10 @@ int ledger_init(struct db *d)
 		return r;
 	if (version > LEDGER_VERSION)
 		return -EPROTO;
-	return db_run(d, "INSERT INTO ledger_version VALUES(1, ?1)"
-			 " ON CONFLICT(one) DO UPDATE SET version = ?1", "i",
-		      (int64_t)LEDGER_VERSION);
+	return db_run(d,
+		      "INSERT INTO ledger_version VALUES(1, ?1)"
+		      " ON CONFLICT(one) DO UPDATE SET version = ?1",
+		      "i", (int64_t)LEDGER_VERSION);
 }
 
 int ledger_add(struct db *d, const struct budget_account *a, int64_t microusd, int64_t tokens,
@@ -48,9 +49,10 @@ int ledger_add(struct db *d, const struct budget_account *a, int64_t microusd, i
 {
 	struct slice id = slice_of(a->id, strnlen(a->id, sizeof(a->id)));
 
-	return db_run(d, "INSERT INTO ledger_accounts VALUES(?1, ?2, ?3, ?4, ?5, ?6)"
-			 " ON CONFLICT DO UPDATE SET microusd = microusd + ?4,"
-			 " tokens = tokens + ?5, requests = requests + ?6",
+	return db_run(d,
+		      "INSERT INTO ledger_accounts VALUES(?1, ?2, ?3, ?4, ?5, ?6)"
+		      " ON CONFLICT DO UPDATE SET microusd = microusd + ?4,"
+		      " tokens = tokens + ?5, requests = requests + ?6",
 		      "tiiiii", id, (int64_t)a->caller, (int64_t)a->window_s,
 		      MAX(microusd, (int64_t)0), MAX(tokens, (int64_t)0), requests);
 }
@@ -78,11 +80,13 @@ static void account_set(struct budget_account *a, struct slice id, int64_t calle
 int ledger_restore(struct db *d, struct budget_table *t, uint64_t now_s)
 {
 	cleanup(db_query_freep) struct db_query *q = NULL;
-	/* An account does not say its length: what began today is a day, what began on the first of this
-	 * month may be a month. */
-	int r = db_query(d, &q, "SELECT id, caller, window_s, microusd, tokens FROM ledger_accounts"
-				" WHERE window_s = ?1 OR window_s = ?2", "ii",
-			 (int64_t)budget_window_s(false, now_s), (int64_t)budget_window_s(true, now_s));
+	/* An account does not say its length: what began today is a day, what began on the first of
+	 * this month may be a month. */
+	int r = db_query(d, &q,
+			 "SELECT id, caller, window_s, microusd, tokens FROM ledger_accounts"
+			 " WHERE window_s = ?1 OR window_s = ?2",
+			 "ii", (int64_t)budget_window_s(false, now_s),
+			 (int64_t)budget_window_s(true, now_s));
 
 	while (r == 0 && (r = db_next(q)) > 0) {
 		struct budget_account a;
@@ -97,10 +101,11 @@ int ledger_read(struct db *d, const struct budget_account *a, int64_t *microusd,
 		int64_t *requests)
 {
 	cleanup(db_query_freep) struct db_query *q = NULL;
-	int r = db_query(d, &q, "SELECT microusd, tokens, requests FROM ledger_accounts"
-				" WHERE window_s = ?1 AND id = ?2 AND caller = ?3", "iti",
-			 (int64_t)a->window_s, slice_of(a->id, strnlen(a->id, sizeof(a->id))),
-			 (int64_t)a->caller);
+	int r = db_query(d, &q,
+			 "SELECT microusd, tokens, requests FROM ledger_accounts"
+			 " WHERE window_s = ?1 AND id = ?2 AND caller = ?3",
+			 "iti", (int64_t)a->window_s,
+			 slice_of(a->id, strnlen(a->id, sizeof(a->id))), (int64_t)a->caller);
 
 	if (r == 0)
 		r = db_next(q);
@@ -115,10 +120,11 @@ int ledger_read(struct db *d, const struct budget_account *a, int64_t *microusd,
 int ledger_each(struct db *d, const char *id, uint64_t window_s, ledger_each_fn *each, void *ctx)
 {
 	cleanup(db_query_freep) struct db_query *q = NULL;
-	int r = db_query(d, &q, "SELECT caller, microusd, tokens, requests FROM ledger_accounts"
-				" WHERE window_s = ?1 AND id = ?2"
-				" ORDER BY microusd DESC, tokens DESC, caller", "is",
-			 (int64_t)window_s, id);
+	int r = db_query(d, &q,
+			 "SELECT caller, microusd, tokens, requests FROM ledger_accounts"
+			 " WHERE window_s = ?1 AND id = ?2"
+			 " ORDER BY microusd DESC, tokens DESC, caller",
+			 "is", (int64_t)window_s, id);
 
 	while (r == 0 && (r = db_next(q)) > 0) {
 		struct budget_account a;

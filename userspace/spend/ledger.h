@@ -5,15 +5,16 @@
 #include "base/db.h"
 #include "spend/budget.h"
 
-/* Creates or upgrades the tables, whose names begin with "ledger_": other rooms may keep theirs in the
- * same file. -EPROTO: written by a newer sallyport. */
+/* Creates or upgrades the tables, whose names begin with "ledger_": other rooms may keep theirs in
+ * the same file. -EPROTO: written by a newer sallyport. */
 int ledger_init(struct db *d);
 /* Within the caller's transaction: books one exchange under every account it was reserved for. The
  * caller stores how far it has read the spool in the same transaction: then each exchange is booked
  * exactly once, whenever the recorder is killed. */
 int ledger_book(struct db *d, const struct budget_account *accounts, size_t n, int64_t microusd,
 		int64_t tokens);
-/* The same for the sum of several exchanges of one account: what the recorder adds up in a batch. */
+/* The same for the sum of several exchanges of one account: what the recorder adds up in a batch.
+ */
 int ledger_add(struct db *d, const struct budget_account *a, int64_t microusd, int64_t tokens,
 	       int64_t requests);
 /* Raises the shared table to what the windows that are still open at now_s say. Drain the spool

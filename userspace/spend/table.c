@@ -4,8 +4,8 @@
  * A slot is found by the fingerprint of its account (SipHash with the table's own key, so nobody
  * outside can aim at another's slot). Finding is lock-free; entering a new account happens under a
  * lock that dies with its holder, so that an account never gets two slots. A slot that is being
- * filled has the tag TAG_FILLING; left behind by a killed process it is garbage, and whoever holds the
- * lock may take it.
+ * filled has the tag TAG_FILLING; left behind by a killed process it is garbage, and whoever holds
+ * the lock may take it.
  */
 #include "spend/table.h"
 
@@ -82,10 +82,10 @@ uint64_t slot_tag(const struct budget_table *t, const struct budget_account *a)
 /*
  * ---- the lock ----
  *
- * A POSIX record lock on the file, with a mutex of this process for its threads. The kernel frees it
- * when its holder dies, it works on a descriptor that came over a channel, and nothing in the shared
- * memory is trusted for it: a robust mutex keeps list pointers there, through which a taken-over worker
- * could write into the recorder.
+ * A POSIX record lock on the file, with a mutex of this process for its threads. The kernel frees
+ * it when its holder dies, it works on a descriptor that came over a channel, and nothing in the
+ * shared memory is trusted for it: a robust mutex keeps list pointers there, through which a
+ * taken-over worker could write into the recorder.
  */
 static pthread_mutex_t threads = PTHREAD_MUTEX_INITIALIZER;
 
@@ -122,8 +122,8 @@ static void table_unlock(const struct budget_table *t)
 
 /* ---- slots ---- */
 
-/* A day after it ended at the latest: until then an exchange may still settle. The account does not say
- * whether it counts a day or a month; what began on a first is kept for the month. */
+/* A day after it ended at the latest: until then an exchange may still settle. The account does not
+ * say whether it counts a day or a month; what began on a first is kept for the month. */
 static bool window_expired(uint64_t window_s, uint64_t now_s)
 {
 	bool monthly = budget_window_s(true, window_s) == window_s;
@@ -276,8 +276,8 @@ int budget_table_map(int fd, struct budget_table **out)
 	if (t->fd < 0 || fstat(t->fd, &st) < 0)
 		r = -errno;
 	else if (st.st_size == (off_t)sizeof(struct table))
-		t->map = mmap(NULL, sizeof(struct table), PROT_READ | (t->readonly ? 0 : PROT_WRITE),
-			      MAP_SHARED, t->fd, 0);
+		t->map = mmap(NULL, sizeof(struct table),
+			      PROT_READ | (t->readonly ? 0 : PROT_WRITE), MAP_SHARED, t->fd, 0);
 	if (t->map == MAP_FAILED || !header_good(&t->map->h)) {
 		budget_table_close(t);
 		return r;

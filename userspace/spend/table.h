@@ -32,8 +32,8 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "lock-free across processes");
 struct header {
 	uint64_t magic;
 	uint32_t version, slots, slot_size;
-	uint32_t ready;          /* written last */
-	char boot[40];           /* /proc/sys/kernel/random/boot_id: what another boot left may be torn */
+	uint32_t ready; /* written last */
+	char boot[40];             /* boot_id: what another boot left may be torn */
 	uint64_t key[2];
 	_Atomic uint64_t newest_s; /* start of the newest window seen: our clock for expiry */
 };
