@@ -19,7 +19,7 @@ for who in requests_chat openai_chat openai_responses anthropic_messages; do
 	step "$who: answered, and the card stayed here" rc 0 and said 'CREDIT_CARD' \
 		and upstream 'length == 1 and (.[0].body | (contains("4111") | not) and contains("[CREDIT_CARD]"))'
 done
-run ask_openai --unit billing.service --uid 1001 -- '{"model":"gpt-4o-mini","messages":[{"role":"user","content":"4111\u00201111\u002d1111 1111"}]}'
+run ask_openai --unit billing.service --uid 1001 -- '{"model":"gpt-4o-mini","messages":[{"role":"user","content":"4111\u00201111\u00201111 1111"}]}'
 step "escapes do not hide a card" rc 0 and upstream '.[0].body | contains("1111") | not'
 step "the record says who, what and how much" eventually 5 audit '.[0] | .who.unit == "billing.service" and
 	.who.user == "alice" and .who.exe == "/usr/bin/curl" and .provider == "openai" and .model == "gpt-4o-mini" and

@@ -66,15 +66,6 @@ void distrust_learn(struct worker *w, const struct principal *who, struct slice 
 	w->distrust->pair[slot].until_ns = loop_now_ns(w->loop) + DISTRUST_TTL_NS;
 }
 
-void distrust_forget(struct worker *w, const struct principal *who, struct slice host)
-{
-	uint64_t key = pair_key(who, host);
-	size_t slot = pair_slot(key);
-
-	if (w->distrust->pair[slot].key == key)
-		w->distrust->pair[slot].key = 0;
-}
-
 void distrust_flush(struct worker *w)
 {
 	memset(w->distrust, 0, sizeof(*w->distrust));
