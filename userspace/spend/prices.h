@@ -31,7 +31,9 @@ int64_t price_cost(const struct price *p, const struct usage *u);
  * without base64 payloads. `tools`: some are on offer. An unknown dialect gets the middle of the others.
  */
 int64_t usage_estimate_input(const char *dialect, size_t prompt_bytes, bool tools);   /* likely */
-int64_t usage_reserve_input(const char *dialect, size_t prompt_bytes, bool tools);    /* worst case */
+/* The worst case of what the caller sends. What the provider adds by itself (search results, remote
+ * tools, earlier turns it keeps) cannot be seen before the answer: it is settled, not reserved. */
+int64_t usage_reserve_input(const char *dialect, size_t prompt_bytes, bool tools);
 int64_t usage_estimate_output(const char *dialect, size_t text_bytes);
 
 #endif

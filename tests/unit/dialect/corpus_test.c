@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "catalog/catalog.h"
 #include "dialect/reader.h"
+#include "spend/prices.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -20,6 +21,12 @@
 static struct {
 	size_t cases, streams, model, input, output, cached, reasoning, tools, dialect;
 } sum;
+
+/* How far the estimate of input tokens is from the truth, in percent, and whether the reserve held. */
+static struct {
+	double error[4096];
+	size_t n, reserved;
+} guess;
 
 static uint64_t seed = 42;
 
@@ -128,6 +135,43 @@ static void request_check(const json_t *c, const struct dialect *d, struct slice
 		     SLICE_FMT(m->model), SLICE_FMT(model));
 }
 
+/* Images, files and the provider's own tools cost tokens that no text shows. */
+static bool only_text(const struct message *m)
+{
+	for (size_t i = 0; i < m->n_parts; i++)
+		if (m->parts[i].kind == PART_DATA)
+			return false;
+	return true;
+}
+
+static void guess_check(const char *dialect, const struct message *m, int64_t input)
+{
+	int64_t likely = usage_estimate_input(dialect, m->prompt_bytes, m->n_tools > 0);
+
+	if (input <= 0 || !m->doc.n || !only_text(m) || guess.n == ARRAY_LEN(guess.error))
+		return;
+	guess.error[guess.n++] = 100.0 * (double)llabs(likely - input) / (double)input;
+	guess.reserved += usage_reserve_input(dialect, m->prompt_bytes, m->n_tools > 0) >= input;
+}
+
+static int double_order(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void guess_report(const char *dialect)
+{
+	if (!guess.n)
+		return;
+	qsort(guess.error, guess.n, sizeof(guess.error[0]), double_order);
+	printf("# %s: input estimate off by %.0f%% in the median of %zu, reserve enough in %zu\n",
+	       dialect, guess.error[guess.n / 2], guess.n, guess.reserved);
+	t_ok(guess.error[guess.n / 2] < 40, "%s: the estimate is near", dialect);
+	guess.n = guess.reserved = 0;
+}
+
 static bool is_stream(const json_t *c)
 {
 	struct slice type = text_of(json_object_get(c, "response_headers"), "content-type");
@@ -155,6 +199,8 @@ static void case_check(const json_t *c, const char *dialect)
 	endpoint_find(NULL, text_of(c, "method"), url, &e);
 	sum.dialect += strcmp(e.dialect, dialect) == 0;
 	request_check(c, d, body_of(c, "request_body", "request_encoding", &req_room), id, &a, &m);
+	if (m.n_parts)
+		guess_check(dialect, &m, want_int(expected, "input_tokens"));
 	for (int round = 0; round < CUT_ROUNDS; round++) {
 		struct slice body = body_of(c, "response_body", "response_encoding", &rep_room);
 		const struct usage *u;
@@ -240,6 +286,7 @@ int main(void)
 
 	for (size_t i = 0; i < ARRAY_LEN(dialects); i++) {
 		corpus(dialects[i], dialects[i]);
+		guess_report(dialects[i]);
 		corpus("vercel-fixtures", dialects[i]);
 	}
 	return t_done();
