@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "daemon/books.h"
 #include "daemon/opens.h"
+#include "daemon/replay.h"
 #include "spend/ledger.h"
 
 #include <dirent.h>
@@ -15,7 +16,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,7 +23,6 @@
 #define BATCH_BYTES (4U << 20)   /* of lines that wait for the disk: read no further */
 #define SLOT_NONE UINT32_MAX
 #define DONE_SLOTS 64U
-#define FROM ",\"from\":\""
 
 struct ring {
 	struct ring *next;
@@ -37,11 +36,6 @@ struct ring {
 	bool finished; /* and all of it is read and its open exchanges are closed */
 };
 
-struct seen_line { /* found in the log behind what the ledger knows */
-	uint64_t spool, position;
-	bool lost;
-};
-
 struct booking {
 	char dir[PATH_MAX];
 	struct books *books;
@@ -49,8 +43,7 @@ struct booking {
 	struct budget_table *budgets; /* NULL until booking_budgets() */
 	uint64_t done_slots;          /* bits: finished, the monitor has not been told */
 	struct ring *rings;
-	struct seen_line *seen;
-	size_t n_seen;
+	struct replay replay;
 	uint64_t committed_seq;
 	uint64_t *forget; /* spools whose file is gone: rows to delete */
 	size_t n_forget;
@@ -63,65 +56,6 @@ struct booking {
 static int path_in(const struct booking *b, const char *name, char out[PATH_MAX])
 {
 	return (size_t)snprintf(out, PATH_MAX, "%s/%s", b->dir, name) < PATH_MAX ? 0 : -ENAMETOOLONG;
-}
-
-/* ---- what the log knows and the ledger does not ---- */
-
-static bool number(struct slice s, int base, uint64_t *out)
-{
-	char text[24], *end;
-
-	if (!s.len || s.len >= sizeof(text))
-		return false;
-	slice_copy(text, sizeof(text), s);
-	*out = strtoull(text, &end, base);
-	return *end == '\0';
-}
-
-/* ...,"from":"<16 hex>:<position>" or ...:<position>:lost" at the end of the members. */
-static void seen_add(void *arg, const struct chain_link *line)
-{
-	struct booking *b = arg;
-	struct seen_line s = { 0 }, *p;
-	struct slice from;
-	const char *at = NULL;
-
-	for (size_t i = line->members.len; i >= sizeof(FROM) - 1 && !at && line->members.len - i < 80; i--)
-		if (memcmp(line->members.ptr + i - sizeof(FROM) + 1, FROM, sizeof(FROM) - 1) == 0)
-			at = line->members.ptr + i;
-	if (!at)
-		return;
-	from = slice_of(at, (size_t)(line->members.ptr + line->members.len - at));
-	from = slice_sub(from, 0, from.len ? from.len - 1 : 0);
-	s.lost = slice_ends(from, SLICE(":lost"));
-	if (s.lost)
-		from = slice_sub(from, 0, from.len - 5);
-	if (from.len < 18 || from.ptr[16] != ':' || !number(slice_sub(from, 0, 16), 16, &s.spool) ||
-	    !number(slice_from(from, 17), 10, &s.position))
-		return;
-	p = realloc(b->seen, (b->n_seen + 1) * sizeof(*p));
-	if (!p)
-		return;
-	b->seen = p;
-	b->seen[b->n_seen++] = s;
-}
-
-static uint64_t seen_last(const struct booking *b, uint64_t spool)
-{
-	uint64_t last = 0;
-
-	for (size_t i = 0; i < b->n_seen; i++)
-		if (b->seen[i].spool == spool && !b->seen[i].lost)
-			last = MAX(last, b->seen[i].position);
-	return last;
-}
-
-static bool seen_lost(const struct booking *b, uint64_t spool, uint64_t position)
-{
-	for (size_t i = 0; i < b->n_seen; i++)
-		if (b->seen[i].spool == spool && b->seen[i].position == position && b->seen[i].lost)
-			return true;
-	return false;
 }
 
 /* ---- open, close ---- */
@@ -145,7 +79,7 @@ int booking_open(const char *state_dir, uint64_t rotate_bytes, struct booking **
 	if (r == 0)
 		r = path_in(b, "audit.jsonl", path);
 	if (r == 0)
-		r = log_since(path, known.seq, seen_add, b);
+		r = replay_read(path, known.seq, &b->replay);
 	if (r == 0)
 		r = writer_open(path, rotate_bytes, &known, &b->writer);
 	if (r < 0) {
@@ -178,49 +112,9 @@ void booking_close(struct booking *b)
 	budget_table_close(b->budgets);
 	books_close(b->books);
 	buf_done(&b->members);
-	free(b->seen);
+	replay_done(&b->replay);
 	free(b->forget);
 	free(b);
-}
-
-/* What root makes for the recorder is the recorder's: as the state folder is. */
-static int give(int fd, const struct stat *owner)
-{
-	return geteuid() == 0 && fchown(fd, owner->st_uid, owner->st_gid) < 0 ? -errno : 0;
-}
-
-int booking_spool_new(const char *state_dir, unsigned slot, size_t size, struct spool **out)
-{
-	cleanup(spool_closep) struct spool *s = NULL;
-	cleanup(closep) int folder = -1;
-	char path[PATH_MAX];
-	struct stat owner;
-	uint32_t tag;
-	int r;
-
-	if (stat(state_dir, &owner) < 0)
-		return -errno;
-	if (getrandom(&tag, sizeof(tag), 0) != (ssize_t)sizeof(tag))
-		return -EIO;
-	if ((size_t)snprintf(path, sizeof(path), "%s/spool", state_dir) >= sizeof(path))
-		return -ENAMETOOLONG;
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return -errno;
-	folder = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (folder < 0)
-		return -errno;
-	if ((size_t)snprintf(path, sizeof(path), "%s/spool/%u-%08x.ring", state_dir, slot, tag) >=
-	    sizeof(path))
-		return -ENAMETOOLONG;
-	r = spool_create(path, size, &s);
-	if (r == 0)
-		r = give(folder, &owner);
-	if (r == 0)
-		r = give(spool_fd(s), &owner);
-	if (r < 0)
-		return r;
-	*out = take(s);
-	return 0;
 }
 
 /* ---- rings ---- */
@@ -259,7 +153,7 @@ static int ring_add(struct booking *b, uint32_t slot, struct spool *s)
 	}
 	g->spool = s;
 	g->read = g->committed;
-	g->logged = seen_last(b, g->id);
+	g->logged = replay_last(&b->replay, g->id);
 	g->next = b->rings;
 	b->rings = g;
 	return 0;
@@ -396,8 +290,7 @@ static int line_add(struct booking *b, const struct record *r, const struct ring
 	buf_clear(&b->members);
 	e = record_json(r, &b->members);
 	if (e == 0 && g)
-		e = buf_printf(&b->members, FROM "%016llx:%llu%s\"", (unsigned long long)g->id,
-			       (unsigned long long)position, lost ? ":lost" : "");
+		e = replay_tag(&b->members, g->id, position, lost);
 	if (e == 0)
 		e = writer_add(b->writer, buf_slice(&b->members));
 	if (e == 0)
@@ -428,7 +321,7 @@ static int lost_take(struct booking *b, struct ring *g, const struct open_one *o
 		r->cost_microusd = r->reserved_microusd;
 		r->input_tokens = r->reserved_tokens;
 		r->output_tokens = r->cached_tokens = r->cache_write_tokens = r->reasoning_tokens = -1;
-		if (!seen_lost(b, g->id, o->position))
+		if (!replay_has_lost(&b->replay, g->id, o->position))
 			e = line_add(b, r, g, o->position, true);
 		if (e == 0)
 			e = books_note(b->books, r);
@@ -624,25 +517,6 @@ static int commit(struct booking *b)
 	return r < 0 ? r : end;
 }
 
-/* The file of a finished ring; found by what the descriptor says, as the name may have changed. */
-static void ring_unlink(struct booking *b, struct ring *g)
-{
-	char link[64], path[PATH_MAX];
-	struct stat is, was;
-	ssize_t n;
-
-	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", spool_fd(g->spool));
-	n = readlink(link, path, sizeof(path) - 1);
-	if (n > 0) {
-		path[n] = '\0';
-		if (stat(path, &is) == 0 && fstat(spool_fd(g->spool), &was) == 0 &&
-		    is.st_ino == was.st_ino && is.st_dev == was.st_dev && unlink(path) < 0)
-			log_warn("cannot remove a spool that is done error=%s place=%s",
-				 strerror(errno), path);
-	}
-	(void)forget_add(b, g->id);
-}
-
 /* The lost exchanges are in the ledger now, so the budgets may swap reservation for sum. */
 static void ring_done(struct booking *b, struct ring *g)
 {
@@ -658,7 +532,8 @@ static void ring_done(struct booking *b, struct ring *g)
 	}
 	if (g->slot < DONE_SLOTS)
 		b->done_slots |= 1ULL << g->slot;
-	ring_unlink(b, g);
+	booking_spool_remove(g->spool);
+	(void)forget_add(b, g->id);
 }
 
 static void committed(struct booking *b)

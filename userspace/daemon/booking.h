@@ -42,6 +42,8 @@ void booking_close(struct booking *b);
  * another one. Made by root it is given to the state folder's owner. 0, -ENOSPC, -errno.
  */
 int booking_spool_new(const char *state_dir, unsigned slot, size_t size, struct spool **out);
+/* Removes the file of a ring that is done. */
+void booking_spool_remove(const struct spool *s);
 
 /* A worker's ring; the fd is dup'd. One that is known already is left alone. */
 int booking_add(struct booking *b, uint32_t slot, int fd);

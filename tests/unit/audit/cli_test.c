@@ -149,7 +149,7 @@ static void tail_follows(void)
 	t_ok(read(fd, printed, sizeof(printed) - 1) > 0, "it wrote");
 	close(fd);
 	for (int i = 0; i < 3; i++) {
-		char model[16], *at;
+		char model[32], *at;
 
 		snprintf(model, sizeof(model), "follow-%d\"", i);
 		at = strstr(printed, model);

@@ -315,6 +315,82 @@ static void kills(int rounds)
 	(void)close(wake);
 }
 
+static void drain(struct booking *b)
+{
+	while (booking_drain(b) > 0)
+		;
+}
+
+static void put_one(struct spool *s, uint64_t id, uint32_t kind)
+{
+	struct record r;
+
+	fill(&r, id, kind);
+	t_int(record_put(s, &r), 0, "handed over");
+}
+
+/* The two gaps that a random kill seldom meets: log written but not booked, booked but not released. */
+static void gaps(void)
+{
+	uint64_t zero = 0, seen_before = log_exchanges;
+	struct budget_account a = { .id = "team", .window_s = window_s };
+	int64_t microusd, tokens, before = 0, requests = 0;
+	struct booking_counts counts;
+	struct booking *b = NULL;
+	struct spool *s = NULL;
+	struct db *db = NULL;
+
+	t_int(db_open(db_path, true, &db), 0, "the ledger");
+	t_int(ledger_read(db, &a, &microusd, &tokens, &before), 0, "before");
+	memset(in_log, 0, sizeof(in_log));
+	t_int(booking_open(dir, 0, &b), 0, "opened");
+	t_int(booking_spool_new(dir, 2, RING, &s), 0, "a ring");
+	t_int(booking_add(b, 2, spool_fd(s)), 0, "added");
+	put_one(s, IDS - 1, RECORD_OPEN);
+	put_one(s, IDS - 2, RECORD_OPEN);
+	put_one(s, IDS - 1, RECORD_EXCHANGE);
+	t_int(booking_gone(b, 2), 0, "the worker died");
+	drain(b);
+	booking_close(b); /* killed: lines of an end and of a lost one in the log, nothing booked */
+	t_int(booking_open(dir, 0, &b), 0, "opened again");
+	t_int(booking_add(b, 2, spool_fd(s)), 0, "added");
+	t_int(booking_gone(b, 2), 0, "gone");
+	drain(b);
+	t_int(booking_commit(b), 0, "committed");
+	spool_close(take(s));
+
+	t_int(booking_spool_new(dir, 3, RING, &s), 0, "a ring");
+	t_int(booking_add(b, 3, spool_fd(s)), 0, "added");
+	put_one(s, IDS - 3, RECORD_EXCHANGE);
+	put_one(s, IDS - 4, RECORD_OPEN);
+	drain(b);
+	t_int(booking_commit(b), 0, "committed");
+	t_ok(pwrite(spool_fd(s), &zero, 8, 128) == 8, "killed before the ring got its room back");
+	booking_close(b);
+	t_int(booking_open(dir, 0, &b), 0, "opened again");
+	t_int(booking_add(b, 3, spool_fd(s)), 0, "added");
+	drain(b);
+	booking_counts(b, &counts);
+	t_int(counts.open, 1, "the open exchange is known from the ledger");
+	put_one(s, IDS - 4, RECORD_EXCHANGE);
+	drain(b);
+	t_int(booking_gone(b, 3), 0, "gone");
+	drain(b);
+	t_int(booking_commit(b), 0, "committed");
+	booking_counts(b, &counts);
+	t_int(counts.open + counts.spools + counts.lost, 0, "nothing is open or lost");
+	booking_close(b);
+	spool_close(s);
+
+	t_int(log_since(log_path, 0, count_line, NULL), 0, "the log");
+	for (uint64_t i = 1; i <= 4; i++)
+		t_int(in_log[IDS - i], 1, "exchange %llu is in the log once", (unsigned long long)i);
+	t_int(ledger_read(db, &a, &microusd, &tokens, &requests), 0, "after");
+	t_int(requests - before, 4, "and booked once");
+	db_close(db);
+	log_exchanges = seen_before;
+}
+
 /* The log is removed, moved and cut under the recorder. */
 static void tampered(void)
 {
@@ -494,6 +570,7 @@ int main(void)
 	told = mmap(NULL, sizeof(*told), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	kills(80);
 	verify_all();
+	gaps();
 	speed();
 	tampered();
 	full_disk();
