@@ -155,8 +155,10 @@ static int load_root(struct ca *c, struct buf *why)
 	}
 	c->root = x509_read(buf_slice(&c->root_pem));
 	if (!c->root) {
-		(void)buf_printf(why, "%s: not a certificate; delete the directory for a new CA and "
-				      "run sallyport trust install", path);
+		(void)buf_printf(why,
+				 "%s: not a certificate; delete the directory for a new CA and "
+				 "run sallyport trust install",
+				 path);
 		return -EBADMSG;
 	}
 	return 0;
@@ -225,7 +227,8 @@ static int create_intermediates(struct ca *c, EVP_PKEY *root_key, uint64_t now_s
 	buf_clear(&c->intermediates);
 	for (size_t i = 0; r == 0 && i < c->permit.n; i++) {
 		const struct host *h = &c->permit.hosts[i];
-		cleanup(x509_freep) X509 *x = mint_intermediate(c->root, root_key, c->key, h, now_s);
+		cleanup(x509_freep) X509 *x =
+			mint_intermediate(c->root, root_key, c->key, h, now_s);
 
 		r = x ? buf_printf(&c->intermediates, "# %s\n", h->text) : -ENOMEM;
 		if (r == 0)
@@ -249,10 +252,12 @@ static int ca_settle(struct ca *c, uint64_t now_s, struct buf *why)
 
 	if (r < 0 && !fresh)
 		return r;
-	if (!fresh && (!mint_permits(c->root, c->permit.hosts, c->permit.n) ||
-		       X509_cmp_time(X509_get0_notAfter(c->root), &(time_t){ (time_t)now_s }) < 0)) {
-		(void)buf_str(why, "the CA did not permit a host of the catalogue, or had expired, and "
-				   "was replaced: run sallyport trust install");
+	if (!fresh &&
+	    (!mint_permits(c->root, c->permit.hosts, c->permit.n) ||
+	     X509_cmp_time(X509_get0_notAfter(c->root), &(time_t){ (time_t)now_s }) < 0)) {
+		(void)buf_str(why,
+			      "the CA did not permit a host of the catalogue, or had expired, and "
+			      "was replaced: run sallyport trust install");
 		fresh = true;
 	}
 	if (!fresh && load_intermediates(c, now_s))
@@ -367,7 +372,8 @@ int ca_sign(struct ca *c, struct slice host, struct slice spki, uint64_t now_s,
 		return -EINVAL;
 	issuer = x509_read(c->blocks[at]);
 	/* The file may have been changed since it was checked at its head. */
-	if (!issuer || X509_check_private_key(issuer, c->key) != 1 || !mint_permits(issuer, &h, 1)) {
+	if (!issuer || X509_check_private_key(issuer, c->key) != 1 ||
+	    !mint_permits(issuer, &h, 1)) {
 		ERR_clear_error();
 		return -EBADMSG;
 	}

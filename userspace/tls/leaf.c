@@ -1,4 +1,5 @@
-/* The leaf cache: a hash table whose chains are short, with the oldest leaf thrown out when full. */
+/* The leaf cache: a hash table whose chains are short, with the oldest leaf thrown out when full.
+ */
 #include "tls/leaf.h"
 
 #include "base/def.h"
@@ -10,7 +11,8 @@
 #include <openssl/ssl.h>
 #include <stdlib.h>
 
-#define LEAVES_MAX 512 /* about 10 KB each; a client that asks for endless subdomains gets no more */
+#define LEAVES_MAX                                                                                 \
+	512 /* about 10 KB each; a client that asks for endless subdomains gets no more */
 #define BUCKETS 256
 #define CHAIN_MAX 16384
 #define REMINT_S (6 * 3600) /* a leaf is used until this long before its end */

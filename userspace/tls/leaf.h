@@ -18,7 +18,9 @@ struct leaf_cache;
 struct leaf_cache *leaf_cache_new(struct signer *signer, EVP_PKEY *key);
 void leaf_cache_free(struct leaf_cache *c);
 void leaf_cache_flush(struct leaf_cache *c);
-/* Lends the leaf until the next call. 0 or what the signer said; -EBADMSG: its answer is no chain. */
-int leaf_get(struct leaf_cache *c, const struct host *host, uint64_t now_s, const struct leaf **out);
+/* Lends the leaf until the next call. 0 or what the signer said; -EBADMSG: its answer is no chain.
+ */
+int leaf_get(struct leaf_cache *c, const struct host *host, uint64_t now_s,
+	     const struct leaf **out);
 
 #endif

@@ -122,7 +122,8 @@ static bool add_issuer_id(X509 *x, X509 *issuer)
 {
 	AUTHORITY_KEYID *a = AUTHORITY_KEYID_new();
 	/* Not X509_get0_subject_key_id(): it caches the extensions of a root still being built. */
-	bool ok = a && (a->keyid = X509_get_ext_d2i(issuer, NID_subject_key_identifier, NULL, NULL)) &&
+	bool ok = a &&
+		  (a->keyid = X509_get_ext_d2i(issuer, NID_subject_key_identifier, NULL, NULL)) &&
 		  X509_add1_ext_i2d(x, NID_authority_key_identifier, a, 0, X509V3_ADD_DEFAULT) == 1;
 
 	AUTHORITY_KEYID_free(a);
@@ -245,8 +246,9 @@ X509 *mint_intermediate(X509 *root, EVP_PKEY *root_key, EVP_PKEY *key, const str
 	}
 	if (!x || !set_subject(x, name) ||
 	    X509_set_issuer_name(x, X509_get_subject_name(root)) != 1 || !add_basic(x, 0) ||
-	    !add_usage(x, 5, 6) || !add_server_auth(x) || !add_key_id(x) || !add_issuer_id(x, root) ||
-	    !add_constraints(x, permitted, 1) || X509_sign(x, root_key, EVP_sha256()) <= 0)
+	    !add_usage(x, 5, 6) || !add_server_auth(x) || !add_key_id(x) ||
+	    !add_issuer_id(x, root) || !add_constraints(x, permitted, 1) ||
+	    X509_sign(x, root_key, EVP_sha256()) <= 0)
 		return NULL;
 	return take(x);
 }

@@ -125,8 +125,8 @@ int tls_accept(struct tls_server *s, int fd, struct slice host, struct tls **out
 }
 
 /*
- * Distrust is mostly silent (measured with 52 clients): Node, Bun, asyncio and gRPC close with not a
- * byte after our certificate, Java after a ChangeCipherSpec record (6 bytes), the others send one
+ * Distrust is mostly silent (measured with 52 clients): Node, Bun, asyncio and gRPC close with not
+ * a byte after our certificate, Java after a ChangeCipherSpec record (6 bytes), the others send one
  * of three alerts. On a resumed session no certificate was shown, so there was nothing to distrust.
  */
 bool tls_client_distrusts(const struct tls *t, bool early_reset)

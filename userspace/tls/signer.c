@@ -44,12 +44,14 @@ static int wait_answer(int fd, uint32_t id, int timeout_ms, size_t max, struct b
 		if ((size_t)n < sizeof(head))
 			return -EPROTO;
 		memcpy(&head, message, sizeof(head));
-		if (head.abi != SIGNER_ABI || head.len != (size_t)n - sizeof(head) || head.status > 0)
+		if (head.abi != SIGNER_ABI || head.len != (size_t)n - sizeof(head) ||
+		    head.status > 0)
 			return -EPROTO;
 		if (head.id != id)
 			continue;
-		return head.status < 0 ? head.status :
-					 buf_append(out, slice_of(message + sizeof(head), head.len));
+		return head.status < 0
+			       ? head.status
+			       : buf_append(out, slice_of(message + sizeof(head), head.len));
 	}
 }
 

@@ -23,7 +23,8 @@
 enum signer_type {
 	SIGNER_SIGN = 1,   /* client: a leaf, please */
 	SIGNER_CLIENT = 2, /* control: one descriptor beside it becomes a client */
-	SIGNER_ROOT = 3,   /* control: the root's PEM, please; also the proof that the signer is ready */
+	SIGNER_ROOT =
+		3, /* control: the root's PEM, please; also the proof that the signer is ready */
 };
 
 struct signer_request {

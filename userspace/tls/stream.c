@@ -83,8 +83,8 @@ static void bio_make(void)
 {
 	BIO_METHOD *m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "socket");
 
-	if (m && BIO_meth_set_write_ex(m, bio_write) == 1 && BIO_meth_set_read_ex(m, bio_read) == 1 &&
-	    BIO_meth_set_ctrl(m, bio_ctrl) == 1)
+	if (m && BIO_meth_set_write_ex(m, bio_write) == 1 &&
+	    BIO_meth_set_read_ex(m, bio_read) == 1 && BIO_meth_set_ctrl(m, bio_ctrl) == 1)
 		bio_method = m;
 	else
 		BIO_meth_free(m);
@@ -247,8 +247,9 @@ static void explain(struct tls *t)
 	unsigned long code = ERR_peek_last_error();
 
 	if (t->alert && t->cert_asked && (t->alert == 116 || t->alert == 40 || t->alert == 42))
-		set_reason(t, "the server demands a client certificate, which an interceptor cannot "
-			      "show");
+		set_reason(t,
+			   "the server demands a client certificate, which an interceptor cannot "
+			   "show");
 	else if (t->alert)
 		set_reason(t, alert_name(t->alert));
 	else if (t->eof || ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
@@ -388,7 +389,8 @@ void tls_free(struct tls *t)
 {
 	if (!t)
 		return;
-	/* Else OpenSSL takes the missing close_notify for an attack and spoils the cached session. */
+	/* Else OpenSSL takes the missing close_notify for an attack and spoils the cached session.
+	 */
 	if (!t->broken && t->done)
 		SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 	SSL_free(t->ssl);

@@ -8,7 +8,8 @@
 
 struct tls {
 	SSL *ssl;
-	struct tls_upstream *upstream; /* whose resumption cache it feeds; NULL on the server side */
+	struct tls_upstream
+		*upstream; /* whose resumption cache it feeds; NULL on the server side */
 	char *detail;                  /* tls_reason() when it is no constant; owned */
 	const char *reason;            /* or a constant */
 	int fd;

@@ -25,8 +25,8 @@ struct tls_server;
 
 /*
  * Asks the signer for a leaf: `spki` is the thread's one public key (DER SubjectPublicKeyInfo);
- * the answer is the chain, leaf then intermediate, PEM. 0 or -errno (-EACCES: host not in catalogue,
- * -EPIPE: signer gone, -ETIMEDOUT).
+ * the answer is the chain, leaf then intermediate, PEM. 0 or -errno (-EACCES: host not in
+ * catalogue, -EPIPE: signer gone, -ETIMEDOUT).
  */
 struct signer {
 	int (*sign)(struct signer *s, struct slice host, struct slice spki, struct buf *chain_pem);
@@ -38,9 +38,9 @@ void tls_server_free(struct tls_server *s);
 void tls_server_flush(struct tls_server *s);
 
 /*
- * Begins a handshake on fd for `host` (from hello_parse, or the origin's name when there was no SNI).
- * Leaf minted or from cache; TLS 1.2 and 1.3, tickets on, ALPN "http/1.1" only (none offered: none).
- * 0 or -errno as signer->sign.
+ * Begins a handshake on fd for `host` (from hello_parse, or the origin's name when there was no
+ * SNI). Leaf minted or from cache; TLS 1.2 and 1.3, tickets on, ALPN "http/1.1" only (none offered:
+ * none). 0 or -errno as signer->sign.
  */
 int tls_accept(struct tls_server *s, int fd, struct slice host, struct tls **out);
 
@@ -49,7 +49,7 @@ int tls_accept(struct tls_server *s, int fd, struct slice host, struct tls **out
 struct tls_upstream; /* trust store, resumption cache by host; one per worker thread */
 
 struct tls_upstream_options {
-	const char *ca_file;  /* PEM bundle; NULL: the system's /etc/ssl/certs/ca-certificates.crt */
+	const char *ca_file; /* PEM bundle; NULL: the system's /etc/ssl/certs/ca-certificates.crt */
 	const char *extra_ca_file; /* added to it (the operator's own roots, the lab); NULL none */
 	struct slice own_ca;  /* PEM of our interception CA: never accepted upstream */
 };
@@ -57,7 +57,8 @@ int tls_upstream_new(const struct tls_upstream_options *o, struct tls_upstream *
 		     struct buf *why);
 void tls_upstream_free(struct tls_upstream *u);
 
-/* Strict: chain, name (SAN only), expiry, TLS >= 1.2, security level 2; session resumed if cached. */
+/* Strict: chain, name (SAN only), expiry, TLS >= 1.2, security level 2; session resumed if cached.
+ */
 int tls_connect(struct tls_upstream *u, int fd, struct slice host, struct tls **out);
 
 /* ---- both ---- */
@@ -115,8 +116,8 @@ struct hello {
  * Reads a ClientHello without consuming it (RFC 8446 4.1.2, RFC 6066 3), over several records.
  * in   what has arrived so far, from the first byte of the connection; borrowed
  * out  filled on 0 only; its names point into `in` or into itself: do not copy it by value
- * 0, -EAGAIN (need more), -EPROTO (not TLS), -EMSGSIZE (over HELLO_MAX), -EINVAL (a name that is not
- * a host name: empty, NUL, control or space characters, over 255 bytes).
+ * 0, -EAGAIN (need more), -EPROTO (not TLS), -EMSGSIZE (over HELLO_MAX), -EINVAL (a name that is
+ * not a host name: empty, NUL, control or space characters, over 255 bytes).
  */
 int hello_parse(struct slice in, struct hello *out);
 
@@ -136,7 +137,8 @@ int ca_open(const char *dir, const char *const *permitted, size_t n, struct ca *
 void ca_free(struct ca *c);
 struct slice ca_root_pem(const struct ca *c);
 /* Mints a leaf for host: SAN only that name (or IP), KU digitalSignature, EKU serverAuth, AKI, SKI,
- * 128-bit random serial, notBefore one hour ago, notAfter 3 days on. -EACCES outside `permitted`. */
+ * 128-bit random serial, notBefore one hour ago, notAfter 3 days on. -EACCES outside `permitted`.
+ */
 int ca_sign(struct ca *c, struct slice host, struct slice spki, uint64_t now_s,
 	    struct buf *chain_pem);
 /* A struct signer over a ca in this process, for tests. */

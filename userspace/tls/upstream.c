@@ -164,7 +164,8 @@ static void session_drop(struct session *s)
 	*s = (struct session){ 0 };
 }
 
-static struct session *session_find(struct tls_upstream *u, const char *host, struct session **oldest)
+static struct session *session_find(struct tls_upstream *u, const char *host,
+				    struct session **oldest)
 {
 	*oldest = &u->sessions[0];
 	for (size_t i = 0; i < SESSIONS_MAX; i++) {

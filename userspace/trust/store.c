@@ -162,8 +162,10 @@ static int read_ca(struct trust *t, const char *path)
 		trust_say(t, "%s: not one certificate in PEM", path);
 	else if (r < 0)
 		trust_say(t, "%s: %s%s", path, strerror(-r),
-			  r == -ENOENT ? "; the daemon makes the CA when it first starts, or name one "
-					 "with --ca" : "");
+			  r == -ENOENT
+				  ? "; the daemon makes the CA when it first starts, or name one "
+				    "with --ca"
+				  : "");
 	buf_done(&text);
 	return r;
 }
@@ -290,10 +292,12 @@ int trust_remove(struct trust *t)
 
 		if (r < 0 && first == 0)
 			first = r;
-		/* Not the manifest's word, the store's: Debian's own removal leaves Java trusting. */
+		/* Not the manifest's word, the store's: Debian's own removal leaves Java trusting.
+		 */
 		if (r == 0 && (trust_stores[i]->status(t) == TRUST_INSTALLED ||
 			       trust_stores[i]->status(t) == TRUST_PARTLY)) {
-			trust_say(t, "%s: still trusts the CA after removal", trust_stores[i]->name);
+			trust_say(t, "%s: still trusts the CA after removal",
+				  trust_stores[i]->name);
 			first = first ? first : -EBUSY;
 		}
 	}

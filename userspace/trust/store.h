@@ -2,8 +2,8 @@
  * Where applications look for the CAs they trust, and how our CA gets in and out again.
  *
  * Each store is a file store_<name>.c with one `struct store`, and a line in stores.def. All act on
- * a tree: "" is this machine, anything else (an image, a test) is changed by files alone: no program
- * of a foreign tree is run.
+ * a tree: "" is this machine, anything else (an image, a test) is changed by files alone: no
+ * program of a foreign tree is run.
  */
 #ifndef TRUST_STORE_H
 #define TRUST_STORE_H
@@ -49,13 +49,14 @@ extern const struct store *const trust_stores[];
 extern const size_t trust_n_stores;
 
 /*
- * root: the tree. ca_file: PEM of the CA (NULL for remove and status: as installed, pem.len 0 when not). Reads
- * the manifest. 0, -ENOENT (no CA file), -EBADMSG (not one certificate, or a broken manifest), -errno;
- * why is in t->report.
+ * root: the tree. ca_file: PEM of the CA (NULL for remove and status: as installed, pem.len 0 when
+ * not). Reads the manifest. 0, -ENOENT (no CA file), -EBADMSG (not one certificate, or a broken
+ * manifest), -errno; why is in t->report.
  */
 int trust_init(struct trust *t, const char *root, const char *ca_file);
 void trust_done(struct trust *t);
-/* Over all stores; goes on after a failure and returns the first. Writes or deletes the manifest. */
+/* Over all stores; goes on after a failure and returns the first. Writes or deletes the manifest.
+ */
 int trust_install(struct trust *t);
 int trust_remove(struct trust *t);
 

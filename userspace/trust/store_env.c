@@ -1,7 +1,7 @@
 /*
- * The environment, for runtimes that bring their own list of CAs and ignore the system's: with these
- * four variables 51 of 52 clients measured trust our CA, without them 19 of 47. It reaches what is
- * started afterwards by PAM (/etc/environment) or by systemd (DefaultEnvironment=).
+ * The environment, for runtimes that bring their own list of CAs and ignore the system's: with
+ * these four variables 51 of 52 clients measured trust our CA, without them 19 of 47. It reaches
+ * what is started afterwards by PAM (/etc/environment) or by systemd (DefaultEnvironment=).
  *
  * Never NODE_OPTIONS (Node 18 and 20 refuse to start) nor SSL_CERT_FILE (a missing file breaks
  * curl). A value that somebody else has set stays.
@@ -63,7 +63,8 @@ static bool find_block(struct slice all, size_t *from, size_t *to)
 
 static bool is_word(char c)
 {
-	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+	       c == '_';
 }
 
 /* Does a line that is no comment give NAME a value (NAME=, export NAME=, "NAME=...")? */
@@ -101,8 +102,10 @@ static int append_block(struct trust *t, struct slice before, struct buf *out)
 		r = buf_str(out, BEGIN);
 	for (const struct trust_variable *v = trust_variables; r == 0 && v->name; v++) {
 		if (sets_variable(before, v->name))
-			trust_say(t, "env: " ENVIRONMENT " sets %s already; left as it is: add the CA "
-				     "to what it names", v->name);
+			trust_say(t,
+				  "env: " ENVIRONMENT " sets %s already; left as it is: add the CA "
+				  "to what it names",
+				  v->name);
 		else
 			r = buf_printf(out, "%s=%s\n", v->name, v->value);
 	}
@@ -213,12 +216,15 @@ static int manager_install(struct trust *t, const struct manager *m)
 
 	buf_init(&out, FILE_MAX);
 	if (r == 0)
-		r = buf_str(&out, "# Written by sallyport trust install, deleted by sallyport trust "
-				  "remove.\n[Manager]\n");
+		r = buf_str(&out,
+			    "# Written by sallyport trust install, deleted by sallyport trust "
+			    "remove.\n[Manager]\n");
 	for (const struct trust_variable *v = trust_variables; r == 0 && v->name; v++) {
 		if (manager_sets(t, m, v->name))
-			trust_say(t, "env: %s or a drop-in sets %s already; left as it is: add the CA "
-				     "to what it names", m->conf, v->name);
+			trust_say(t,
+				  "env: %s or a drop-in sets %s already; left as it is: add the CA "
+				  "to what it names",
+				  m->conf, v->name);
 		else
 			r = buf_printf(&out, "DefaultEnvironment=%s=%s\n", v->name, v->value);
 	}
@@ -265,7 +271,8 @@ static enum trust_state env_status(struct trust *t)
 	size_t from, to, have = 0, want = 1;
 	struct buf text;
 
-	have += read_tree_file(t, ENVIRONMENT, &text) == 0 && find_block(buf_slice(&text), &from, &to);
+	have += read_tree_file(t, ENVIRONMENT, &text) == 0 &&
+		find_block(buf_slice(&text), &from, &to);
 	buf_done(&text);
 	if (trust_path(t, "/etc/systemd", path) && access(path, F_OK) == 0)
 		want += ARRAY_LEN(managers);

@@ -54,8 +54,9 @@ static int hash_link(struct trust *t)
 	if (!trust_path(t, TRUST_CA_FILE, ca))
 		return -ENAMETOOLONG;
 	buf_init(&out, 256);
-	r = trust_run((const char *const[]){ "openssl", "x509", "-noout", "-subject_hash", "-in", ca,
-					     NULL }, &out);
+	r = trust_run((const char *const[]){ "openssl", "x509", "-noout", "-subject_hash", "-in",
+					     ca, NULL },
+		      &out);
 	if (r == 0 && buf_size(&out) == 9) {
 		for (int i = 0; i < 10; i++) {
 			(void)snprintf(name, sizeof(name), CERTS "/%.8s.%d", out.data, i);
@@ -142,7 +143,8 @@ static int update(struct trust *t)
 		trust_say(t, "system: update-ca-certificates is not here; apt install "
 			     "ca-certificates");
 	else if (r != 0)
-		trust_say(t, "system: update-ca-certificates failed (%d); run it by hand to see why",
+		trust_say(t,
+			  "system: update-ca-certificates failed (%d); run it by hand to see why",
 			  r);
 	return r > 0 ? -EIO : r;
 }
