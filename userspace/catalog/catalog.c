@@ -1,6 +1,6 @@
 /*
- * Looking a host up. One table holds every known tail ("api.openai.com", "amazonaws.com"): a name is
- * hashed once from its end, and the table asked at each label. load.c reads the file.
+ * Looking a host up. One table holds every known tail ("api.openai.com", "amazonaws.com"): a name
+ * is hashed once from its end, and the table asked at each label. load.c reads the file.
  */
 #include "base/text.h"
 #include "catalog/store.h"
@@ -74,7 +74,9 @@ int catalog_index(struct catalog *c)
 	c->n_tails = n;
 	for (uint32_t i = 0; i < c->n_hosts; i++) {
 		const struct catalog_host *h = &c->hosts[i];
-		enum tail_kind kind = h->exact ? TAIL_EXACT : h->suffix ? TAIL_SUFFIX : TAIL_PATTERN;
+		enum tail_kind kind = h->exact	  ? TAIL_EXACT
+				      : h->suffix ? TAIL_SUFFIX
+						  : TAIL_PATTERN;
 		const char *name = kind == TAIL_PATTERN ? pattern_tail(h->pattern) : h->pattern;
 		uint32_t *at = &tail_get(c, name, strlen(name))->first[kind];
 
@@ -118,9 +120,9 @@ static bool pattern_matches(const char *p, const char *s, const char *end)
 }
 
 /*
- * The path as a server may read it, so that "/x/../backend%2dapi/codex" cannot slip out of a prefix:
- * percent-decoded, empty and "." segments gone, ".." resolved, lower case, no query. -ENOBUFS when it
- * does not fit.
+ * The path as a server may read it, so that "/x/../backend%2dapi/codex" cannot slip out of a
+ * prefix: percent-decoded, empty and "." segments gone, ".." resolved, lower case, no query.
+ * -ENOBUFS when it does not fit.
  */
 static int path_normal(struct slice in, char *out, size_t size)
 {
@@ -242,7 +244,8 @@ static bool name_walk(const struct catalog *c, const struct name *n, entry_fn *f
 			if (fn(c, &c->entries[i], ctx))
 				return true;
 	for (size_t t = n->n; t-- > 0;)
-		for (i = n->tails[t]->first[TAIL_PATTERN]; i != CATALOG_NONE; i = c->entries[i].next)
+		for (i = n->tails[t]->first[TAIL_PATTERN]; i != CATALOG_NONE;
+		     i = c->entries[i].next)
 			if (pattern_matches(c->hosts[i].pattern, n->text, n->text + n->len) &&
 			    fn(c, &c->entries[i], ctx))
 				return true;

@@ -23,13 +23,13 @@ struct provider {
 struct catalog_match {
 	const struct provider *provider;
 	const char *role;          /* "inference", "web", "auth"... */
-	const char *const *paths;  /* shared host: only these path prefixes ("*" = one segment) are AI; */
-	size_t n_paths;            /* 0: the whole host is */
+	const char *const *paths;  /* shared host: only these path prefixes ("*" = one segment) */
+	size_t n_paths;            /* are AI; 0: the whole host is */
 	const char *const *dialects; /* the provider's, preferred first */
 	size_t n_dialects;
 };
 
-/* policies/providers.json (its README has the schema). 0, -EINVAL with every mistake noted, -ENOMEM. */
+/* policies/providers.json (schema: README there). 0, -EINVAL with every mistake noted, -ENOMEM. */
 int catalog_load(struct slice json, struct mistakes *m, struct catalog **out);
 struct catalog *catalog_ref(struct catalog *c);
 void catalog_unref(struct catalog *c);
@@ -60,8 +60,8 @@ size_t catalog_size(const struct catalog *c); /* providers */
 
 /* Every host entry, for the kernel's table, the prefetch (exact ones) and the CA's constraints. */
 struct catalog_host {
-	const char *pattern;  /* lower case; "{region}" already written as "*", one or more characters
-			       * of [a-z0-9-], never a dot */
+	const char *pattern;  /* lower case; "{region}" already written as "*": one or more
+			       * characters of [a-z0-9-], never a dot */
 	bool suffix;
 	bool exact;
 	bool shared;
@@ -85,7 +85,7 @@ struct endpoint {
 			       * "embeddings", "images", "audio", "files", "batches", "models",
 			       * "generate", "converse", "invoke", "mcp"...; "other" unknown */
 	const char *dialect;  /* "openai-chat"...; "generic" */
-	struct slice model;   /* named in the path, percent-decoding not applied; ptr NULL: in the body */
+	struct slice model;   /* named in the path, still percent-encoded; ptr NULL: in the body */
 	bool inference;       /* sends a prompt */
 };
 /*
@@ -95,8 +95,8 @@ struct endpoint {
 void endpoint_find(const struct catalog_match *m, struct slice method, struct slice path,
 		   struct endpoint *out);
 
-/* endpoint.model as people write it: percent-decoded, in `a`. ptr NULL: not in the path, or memory is
- * out. */
+/* endpoint.model as people write it: percent-decoded, in `a`. ptr NULL: not in the path, or no
+ * memory. */
 struct slice endpoint_model(const struct endpoint *e, struct arena *a);
 
 #endif

@@ -25,7 +25,7 @@ static const struct row {
 	const char *name, *dialect;
 	enum where where;
 	bool inference;
-	const char *before; /* the model is the segment between this and `text`; NULL: in the body */
+	const char *before; /* the model stands between this and `text`; NULL: in the body */
 } rows[] = {
 	/* openai and its many relatives; the longer ending first */
 	{ "/chat/completions", "chat", CHAT, ENDS, true, "/deployments/" },
@@ -157,7 +157,8 @@ static bool has_dialect(const struct catalog_match *m, const char *dialect)
 void endpoint_find(const struct catalog_match *m, struct slice method, struct slice path,
 		   struct endpoint *out)
 {
-	bool body = slice_is(method, "POST") || slice_is(method, "PUT") || slice_is(method, "PATCH");
+	bool body = slice_is(method, "POST") || slice_is(method, "PUT") ||
+		    slice_is(method, "PATCH");
 	size_t len = 0;
 
 	while (len < path.len && path.ptr[len] != '?' && path.ptr[len] != '#')

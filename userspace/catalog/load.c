@@ -133,7 +133,9 @@ static void host_add(struct load *l, const char *pattern, bool suffix, unsigned 
 				    .exact = !suffix && !strchr(pattern, '*'),
 				    .shared = match->n_paths > 0, .role = match->role,
 				    .provider = l->provider->number };
-	*e = (struct entry){ .match = *match, .rank = role + (match->n_paths ? 100 : 0), .line = n };
+	*e = (struct entry){ .match = *match,
+			     .rank = role + (match->n_paths ? 100 : 0),
+			     .line = n };
 	for (; *pattern; pattern++)
 		e->literal += *pattern != '*';
 }
@@ -154,12 +156,14 @@ static void host_read(struct load *l, const json_t *j, const char *place, unsign
 					   jread_place(at, place, "paths"), &match.n_paths);
 	}
 	if (!text || !*text || strlen(text) > CATALOG_HOST_MAX) {
-		mistakes_add(l->m, place, "must be a host name, or { \"host\": ..., \"paths\": [...] }");
+		mistakes_add(l->m, place,
+			     "must be a host name, or { \"host\": ..., \"paths\": [...] }");
 		return;
 	}
 	for (size_t i = 0; i < match.n_paths; i++)
 		if (match.paths[i][0] != '/')
-			mistakes_add(l->m, place, "path \"%s\" must begin with '/'", match.paths[i]);
+			mistakes_add(l->m, place, "path \"%s\" must begin with '/'",
+				     match.paths[i]);
 	colon = strchr(text, ':');
 	if (colon) {
 		char *end;
@@ -174,8 +178,10 @@ static void host_read(struct load *l, const json_t *j, const char *place, unsign
 	}
 	if (!pattern_read(text + (*text == '.'), pattern, sizeof(pattern)) ||
 	    (*text == '.' && strchr(pattern, '*'))) {
-		mistakes_add(l->m, place, "\"%s\" is no host: write \"api.x.com\", \".x.com\" for it and "
-			     "its subdomains, or \"*.x.com\" for one label", text);
+		mistakes_add(l->m, place,
+			     "\"%s\" is no host: write \"api.x.com\", \".x.com\" for it and "
+			     "its subdomains, or \"*.x.com\" for one label",
+			     text);
 		return;
 	}
 	host_add(l, pattern, *text == '.', role, &match);
@@ -187,7 +193,8 @@ static const char *required(struct load *l, const json_t *j, const char *place, 
 	char at[PLACE_MAX];
 
 	if (!*s)
-		mistakes_add(l->m, jread_place(at, place, key), "is missing; every provider has one");
+		mistakes_add(l->m, jread_place(at, place, key),
+			     "is missing; every provider has one");
 	return text_keep(l, s);
 }
 
@@ -217,7 +224,8 @@ static void provider_read(struct load *l, const json_t *j, const char *place)
 
 		jread_place(at_role, at, roles[r]);
 		for (size_t i = 0; i < json_array_size(list); i++)
-			host_read(l, json_array_get(list, i), jread_place_at(at_host, at_role, i), r);
+			host_read(l, json_array_get(list, i), jread_place_at(at_host, at_role, i),
+				  r);
 	}
 }
 
@@ -228,7 +236,8 @@ static void file_read_json(struct load *l, const json_t *root)
 	size_t n;
 
 	if (!json_is_object(root)) {
-		mistakes_add(l->m, "", "must be an object: { \"version\": 1, \"providers\": [...] }");
+		mistakes_add(l->m, "",
+			     "must be an object: { \"version\": 1, \"providers\": [...] }");
 		return;
 	}
 	jread_known(root, "", known, l->m);

@@ -147,7 +147,8 @@ static int list(const struct catalog *c, const struct options *o)
 		row[4] = hosts[i].role;
 	}
 	out_table(headers, ARRAY_LEN(headers), cells, n);
-	printf("%zu providers, %zu hosts; facts of %s\n", catalog_size(c), n, catalog_source_date(c));
+	printf("%zu providers, %zu hosts; facts of %s\n", catalog_size(c), n,
+	       catalog_source_date(c));
 	free(cells);
 	return EXIT_FINE;
 }

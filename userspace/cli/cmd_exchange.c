@@ -15,9 +15,9 @@
 static const char usage_text[] =
 	"usage: sallyport exchange [--jsonl] [--policy FILE] [F|-]\n\n"
 	"Reads a recorded exchange (JSON: url, method, request_body, response_status,\n"
-	"response_headers, response_body) as the daemon would and prints one JSON line: dialect, model,\n"
-	"usage, cost, tool calls, findings, decision. Counts are what the wire says, null where it is\n"
-	"silent; the cost then rests on an estimate and says so.\n\n"
+	"response_headers, response_body) as the daemon would and prints one JSON line: dialect,\n"
+	"model, usage, cost, tool calls, findings, decision. Counts are what the wire says, null\n"
+	"where it is silent; the cost then rests on an estimate and says so.\n\n"
 	"  --jsonl           one exchange a line\n"
 	"  --policy FILE     decide by this policy (for a caller nobody knows); else \"allow\"\n"
 	"  --catalog FILE    instead of providers.json in the usual places\n"
@@ -69,7 +69,8 @@ static int load_file(const char *path, struct loaded *l,
 		fprintf(stderr, "%.*s", SLICE_FMT(buf_slice(&m.text)));
 		status = EXIT_NO;
 	} else if (r < 0) {
-		fprintf(stderr, "sallyport exchange: %s: %s\n", path ? path : "detectors", strerror(-r));
+		fprintf(stderr, "sallyport exchange: %s: %s\n", path ? path : "detectors",
+			strerror(-r));
 		status = EXIT_SYSTEM;
 	}
 	mistakes_done(&m);

@@ -109,8 +109,8 @@ static void where_to(struct exchange *x, const struct catalog *c)
 	}
 }
 
-static int scan(const struct exchange_rules *rules, struct slice text, struct slice key, uint32_t part,
-		struct findings *out)
+static int scan(const struct exchange_rules *rules, struct slice text, struct slice key,
+		uint32_t part, struct findings *out)
 {
 	return text.len ? dlp_scan(rules->dlp, rules->scratch, text, key, part, out) : 0;
 }
@@ -127,7 +127,8 @@ static int scan_parts(const struct exchange_rules *rules, const struct jdoc *d, 
 
 		if (!text.ptr)
 			return -ENOMEM;
-		r = scan(rules, text, node ? jspan_key(d, node) : slice_of("", 0), (uint32_t)i, out);
+		r = scan(rules, text, node ? jspan_key(d, node) : slice_of("", 0), (uint32_t)i,
+			 out);
 	}
 	return r;
 }
@@ -137,8 +138,9 @@ static int request_read(struct exchange *x, const struct exchange_rules *rules)
 	int r = body_of(x, "request_body", "request_encoding", "request_headers", &x->request_body);
 
 	if (r == 0)
-		r = dialect_read_request(x->dialect, x->request_body, endpoint_model(&x->endpoint, &x->arena),
-					 &x->arena, &x->message);
+		r = dialect_read_request(x->dialect, x->request_body,
+					 endpoint_model(&x->endpoint, &x->arena), &x->arena,
+					 &x->message);
 	if (r == 0)
 		r = scan_parts(rules, &x->message.doc, x->request_body, x->message.parts,
 			       x->message.n_parts, &x->request_findings);
@@ -193,7 +195,8 @@ static int on_piece(void *ctx, struct reader *rd, const struct sse_event *e, con
 		struct lane *l = p->lane == UINT32_MAX ? NULL : lane_get(s, p->lane);
 
 		if (p->lane != UINT32_MAX)
-			r = l ? buf_append(&l->text, jspan_text(d, &d->nodes[p->node], &rd->piece)) : -ENOMEM;
+			r = l ? buf_append(&l->text, jspan_text(d, &d->nodes[p->node], &rd->piece))
+			      : -ENOMEM;
 		else
 			r = scan_parts(s->rules, d, d->text, p, 1, &s->beside);
 	}
@@ -220,7 +223,8 @@ static int lanes_scan(struct reply_scan *s)
 		if (has_type(out, s->beside.items[i].type))
 			continue;
 		if (out->n == out->cap) {
-			struct finding *more = arena_array(out->arena, struct finding, out->cap * 2 + 8);
+			struct finding *more =
+				arena_array(out->arena, struct finding, out->cap * 2 + 8);
 
 			if (!more)
 				return -ENOMEM;
@@ -251,7 +255,8 @@ static int reply_read(struct exchange *x, const struct exchange_rules *rules)
 	int r = body_of(x, "response_body", "response_encoding", "response_headers", &body);
 
 	x->status = (int)json_integer_value(json_object_get(x->json, "response_status"));
-	reader_init(&x->reader, x->dialect, r == 0 && is_stream(x, body), &x->arena, EXCHANGE_BODY_MAX);
+	reader_init(&x->reader, x->dialect, r == 0 && is_stream(x, body), &x->arena,
+		    EXCHANGE_BODY_MAX);
 	x->reader.fn = on_piece;
 	x->reader.ctx = &s;
 	if (r == 0 && body.len) {
@@ -279,10 +284,11 @@ static void settle(struct exchange *x, const struct prices *prices)
 	x->usage = reply->usage;
 	if (x->endpoint.inference && x->status < 400 && reply->text_bytes) {
 		if (x->usage.input < 0)
-			x->usage.input = usage_estimate_input(x->dialect->name, x->message.prompt_bytes,
-							      x->message.n_tools > 0);
+			x->usage.input = usage_estimate_input(
+				x->dialect->name, x->message.prompt_bytes, x->message.n_tools > 0);
 		if (x->usage.output < 0)
-			x->usage.output = usage_estimate_output(x->dialect->name, reply->text_bytes);
+			x->usage.output =
+				usage_estimate_output(x->dialect->name, reply->text_bytes);
 		x->estimated = reply->usage.input < 0 || reply->usage.output < 0;
 	}
 	price = price_find(prices, provider, x->model);
@@ -334,7 +340,9 @@ int exchange_read(const json_t *json, const struct exchange_rules *rules, struct
 {
 	int r;
 
-	*out = (struct exchange){ .json = json, .cost_microusd = -1, .dialect = dialect_find(NULL) };
+	*out = (struct exchange){ .json = json,
+				  .cost_microusd = -1,
+				  .dialect = dialect_find(NULL) };
 	arena_init(&out->arena, EXCHANGE_ARENA_MAX);
 	out->request_findings.arena = out->reply_findings.arena = &out->arena;
 	reader_init(&out->reader, out->dialect, false, &out->arena, EXCHANGE_BODY_MAX);

@@ -39,15 +39,15 @@ struct exchange {
 	struct findings reply_findings;
 	/* results */
 	struct slice model;
-	struct usage usage;            /* for the sum: the wire's counts, estimates where it has none */
+	struct usage usage; /* for the sum: the wire's counts, estimates where it has none */
 	bool estimated;
 	int64_t cost_microusd;         /* -1: no price known */
 	struct decision decision;
 	const char *verdict;           /* "allow", "redact", "block" */
 };
 
-/* `json` is borrowed for as long as `out`. 0, -EINVAL (not an exchange), -EBADMSG (a body that does not
- * decode), -ENOBUFS, -ENOMEM. exchange_done() in any case. */
+/* `json` is borrowed for as long as `out`. 0, -EINVAL (not an exchange), -EBADMSG (a body that does
+ * not decode), -ENOBUFS, -ENOMEM. exchange_done() in any case. */
 int exchange_read(const json_t *json, const struct exchange_rules *rules, struct exchange *out);
 void exchange_done(struct exchange *x);
 /* One line, with its '\n'. */

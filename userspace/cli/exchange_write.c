@@ -49,8 +49,8 @@ static void count(struct line *l, const char *name, int64_t n)
 }
 
 /* One element a type, in the order of the first finding. */
-static void findings(struct line *l, const struct dlp *dlp, const struct findings *f, const char *where,
-		     bool *first)
+static void findings(struct line *l, const struct dlp *dlp, const struct findings *f,
+		     const char *where, bool *first)
 {
 	for (size_t i = 0; i < f->n; i++) {
 		size_t n = 0, before = 0;
@@ -62,9 +62,9 @@ static void findings(struct line *l, const struct dlp *dlp, const struct finding
 		if (before)
 			continue;
 		if (l->err == 0)
-			l->err = buf_printf(l->out, "%s{\"type\": \"%s\", \"where\": \"%s\", \"count\": %zu}",
-					    *first ? "" : ", ", dlp_type_name(dlp, f->items[i].type),
-					    where, n);
+			l->err = buf_printf(
+				l->out, "%s{\"type\": \"%s\", \"where\": \"%s\", \"count\": %zu}",
+				*first ? "" : ", ", dlp_type_name(dlp, f->items[i].type), where, n);
 		*first = false;
 	}
 }

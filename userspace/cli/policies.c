@@ -15,8 +15,8 @@
 
 int policies_path(const char *name, const char *given, char out[PATH_MAX])
 {
-	const char *dirs[] = { getenv("SALLYPORT_POLICIES"), "/etc/sallyport", "/usr/share/sallyport",
-			       "policies" };
+	const char *dirs[] = { getenv("SALLYPORT_POLICIES"), "/etc/sallyport",
+			       "/usr/share/sallyport", "policies" };
 
 	if (given) {
 		(void)snprintf(out, PATH_MAX, "%s", given);
@@ -39,8 +39,9 @@ int policies_read(const char *command, const char *name, const char *given, char
 	int r = policies_path(name, given, path);
 
 	if (r < 0 && !given) {
-		fprintf(stderr, "sallyport %s: no %s in $SALLYPORT_POLICIES, /etc/sallyport, "
-				"/usr/share/sallyport or ./policies; `make install` puts it there\n",
+		fprintf(stderr,
+			"sallyport %s: no %s in $SALLYPORT_POLICIES, /etc/sallyport, "
+			"/usr/share/sallyport or ./policies; `make install` puts it there\n",
 			command, name);
 		return EXIT_SYSTEM;
 	}

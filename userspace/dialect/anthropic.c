@@ -55,7 +55,8 @@ static const struct state request_states[] = {
 		    .flags = STATE_DEEP | STATE_TOOLS },
 	[TOOL_NAME] = { .kind = PART_TOOL_DEF, .role = ROLE_SYSTEM, .flags = STATE_TOOLS,
 			.mark = MARK_TOOL_NAME },
-	[TOOL_DEF] = { .kind = PART_TOOL_DEF, .role = ROLE_SYSTEM, .flags = STATE_DEEP | STATE_TOOLS },
+	[TOOL_DEF] = { .kind = PART_TOOL_DEF, .role = ROLE_SYSTEM,
+		       .flags = STATE_DEEP | STATE_TOOLS },
 };
 
 static int messages_read_request(struct message *m, struct arena *a)

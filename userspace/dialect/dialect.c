@@ -30,7 +30,7 @@ int dialect_read_request(const struct dialect *d, struct slice body, struct slic
 	if (r == -ENOMEM)
 		return r;
 	if (r < 0) {
-		/* Not JSON, or too deep or too large to take apart: one raw part, still inspected. */
+		/* Not JSON, or too deep or large to take apart: one raw part, still inspected. */
 		m.doc = (struct jdoc){ .text = body };
 		m.prompt_bytes = body.len;
 		r = message_part(&m, a, (struct part){ .node = UINT32_MAX, .kind = PART_OTHER,

@@ -18,18 +18,19 @@ struct dialect {
 	const char *name;         /* "openai-chat" */
 	bool signs_body;          /* an edit would break the caller's signature */
 
-	/* Body -> message; m->doc is already parsed (n 0: not JSON). Every string leaf becomes a part.
-	 * 0, -ENOMEM; a shape that is not the dialect's is still 0, with all leaves as PART_OTHER. */
+	/* Body -> message; m->doc is already parsed (n 0: not JSON). Every string leaf becomes a
+	 * part. 0, -ENOMEM; a shape that is not the dialect's is still 0, with all leaves as
+	 * PART_OTHER. */
 	int (*read_request)(struct message *m, struct arena *a);
-	/* Whole (not streamed) answer of status 2xx or an error. Fills r's parts, model, usage... */
+	/* Whole (not streamed) answer, good or an error. Fills r's parts, model, usage... */
 	int (*read_reply)(struct reply *r, const struct jdoc *doc, struct arena *a);
-	/* One SSE event's data, parsed; `name` its event: field. Data that is no JSON ("[DONE]") comes as
-	 * a doc with n 0 and its text. r->parts: the deltas of this event and their lanes; other text
-	 * leaves (repeats of the text, ids) as parts with lane UINT32_MAX. What a lane number says is
-	 * the dialect's; equal numbers are one text. Strings that must outlive the event are copied into
-	 * `keep`; parts live in `a`. 0 or -ENOMEM. */
-	int (*read_event)(struct reply *r, struct slice name, const struct jdoc *doc, struct arena *a,
-			  struct arena *keep);
+	/* One SSE event's data, parsed; `name` its event: field. Data that is no JSON ("[DONE]")
+	 * comes as a doc with n 0 and its text. r->parts: the deltas of this event and their lanes;
+	 * other text leaves (repeats of the text, ids) as parts with lane UINT32_MAX. What a lane
+	 * number says is the dialect's; equal numbers are one text. Strings that must outlive the
+	 * event are copied into `keep`; parts live in `a`. 0 or -ENOMEM. */
+	int (*read_event)(struct reply *r, struct slice name, const struct jdoc *doc,
+			  struct arena *a, struct arena *keep);
 	/* The error body its SDKs show without retrying, for status 400. */
 	int (*write_refusal)(const struct refusal *f, struct buf *out);
 	/* Bytes that end a stream in mid-flight so that the SDK raises with our text. */

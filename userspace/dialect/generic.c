@@ -1,7 +1,7 @@
 /*
- * generic: any body on an AI host that no other dialect reads. Nothing is skipped: every string leaf
- * is a part, a body that is no JSON is one raw part. Model, limits and usage are taken where they
- * stand in the shapes most providers use.
+ * generic: any body on an AI host that no other dialect reads. Nothing is skipped: every string
+ * leaf is a part, a body that is no JSON is one raw part. Model, limits and usage are taken where
+ * they stand in the shapes most providers use.
  */
 #include "dialect/shared.h"
 
@@ -19,8 +19,8 @@ static const struct state states[] = {
 static int generic_read_request(struct message *m, struct arena *a)
 {
 	static const char *const limits[] = { "max_tokens", "max_completion_tokens",
-					      "max_output_tokens", "max_tokens_to_sample", "maxTokens",
-					      "maxOutputTokens", "num_predict", NULL };
+					      "max_output_tokens", "max_tokens_to_sample",
+					      "maxTokens", "maxOutputTokens", "num_predict", NULL };
 	static const char *const holders[] = { "generationConfig", "inferenceConfig", "options",
 					       "parameters", NULL };
 	const struct jdoc *d = &m->doc;
@@ -48,7 +48,8 @@ static void usage_read(struct usage *u, const struct jdoc *d, const struct jnode
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(shapes); i++) {
-		const struct jnode *n = shapes[i].object ? jspan_get(d, root, shapes[i].object) : root;
+		const char *object = shapes[i].object;
+		const struct jnode *n = object ? jspan_get(d, root, object) : root;
 		int64_t in = -1, out = -1, more_in = 0, more_out = 0;
 
 		count_read(&in, d, n, shapes[i].input);
@@ -106,7 +107,11 @@ static int body_read(struct reply *r, const struct jdoc *d, struct arena *a, str
 	struct reply_walk ctx = { .reply = r, .keep = keep };
 	struct walk w = { .states = states, .root = ROOT };
 	const struct jnode *root = jspan_root(d), *model = jspan_get(d, root, "model");
-	int ret = reply_text(&r->model, d, model ? model : jspan_get(d, root, "modelVersion"), keep);
+	int ret;
+
+	if (!model)
+		model = jspan_get(d, root, "modelVersion");
+	ret = reply_text(&r->model, d, model, keep);
 
 	if (ret == 0)
 		ret = reply_walk_run(&w, &ctx, d, a);
@@ -140,7 +145,8 @@ static int generic_read_event(struct reply *r, struct slice name UNUSED, const s
 /* One body that eight of nine SDKs show: OpenAI's, Anthropic's and Google's members at once. */
 static int generic_write_refusal(const struct refusal *f, struct buf *out)
 {
-	int r = buf_str(out, "{\"type\":\"error\",\"error\":{\"type\":\"permission_error\",\"message\":");
+	int r = buf_str(out, "{\"type\":\"error\",\"error\":{\"type\":\"permission_error\","
+			     "\"message\":");
 
 	if (r == 0)
 		r = jwrite_string(out, f->message);

@@ -20,19 +20,19 @@ enum part_kind {
 };
 
 struct part {
-	uint32_t node;  /* index into message.doc.nodes; UINT32_MAX: the whole raw body (not JSON) */
+	uint32_t node;  /* index into doc.nodes; UINT32_MAX: the whole raw body (not JSON) */
 	uint8_t role;   /* enum part_role */
 	uint8_t kind;   /* enum part_kind */
 	bool frozen;    /* may be scanned and blocked, never edited (signatures, thinking blocks) */
-	uint32_t lane;  /* replies in a stream: which text this delta continues (choice, block, call) */
+	uint32_t lane;  /* replies in a stream: which text this goes on with (choice, call...) */
 };
 
 /* Tokens; -1 where the wire does not say. input includes cached and cache_write; output includes
  * reasoning: the dialect normalises. */
 struct usage {
 	int64_t input, output, cached, cache_write, reasoning;
-	int64_t unlisted; /* in the wire's total but in neither count (Gemini's hidden thinking behind
-			   * an OpenAI face): charged as output; 0 none */
+	int64_t unlisted; /* in the wire's total but in neither count (Gemini's hidden thinking
+			   * behind an OpenAI face): charged as output; 0 none */
 };
 #define USAGE_NONE ((struct usage){ -1, -1, -1, -1, -1, 0 })
 

@@ -1,14 +1,14 @@
 /*
  * openai-chat: POST .../chat/completions, spoken by most of the market (OpenAI "Create chat
- * completion" and its many relatives). Usage: prompt_tokens holds the cached ones, completion_tokens
- * the reasoning; where a relative leaves reasoning out, the total tells.
+ * completion" and its many relatives). Usage: prompt_tokens holds the cached ones,
+ * completion_tokens the reasoning; where a relative leaves reasoning out, the total tells.
  */
 #include "dialect/shared.h"
 
 #include <errno.h>
 
-enum { ROOT = 1, MESSAGES, CONTENT, TEXT, REASONING, URL, AUDIO, FILE_PART, BASE64, CALLS, CALL, ARGS,
-       TOOLS, TOOL, TOOL_NAME, TOOL_DEF, PREDICTION };
+enum { ROOT = 1, MESSAGES, CONTENT, TEXT, REASONING, URL, AUDIO, FILE_PART, BASE64, CALLS, CALL,
+       ARGS, TOOLS, TOOL, TOOL_NAME, TOOL_DEF, PREDICTION };
 enum { MARK_TOOL_NAME = 1, MARK_CHOICE, MARK_MESSAGE, MARK_DELTA, MARK_CALL, MARK_CALL_NAME };
 enum { CHANNEL_TEXT = 1, CHANNEL_REASONING, CHANNEL_REFUSAL, CHANNEL_AUDIO, CHANNEL_FUNCTION,
        CHANNEL_ARGS = CHANNEL_INNER };
@@ -68,8 +68,10 @@ static const struct state request_states[] = {
 		   .flags = STATE_DEEP | STATE_TOOLS },
 	[TOOL_NAME] = { .kind = PART_TOOL_DEF, .role = ROLE_SYSTEM, .flags = STATE_TOOLS,
 			.mark = MARK_TOOL_NAME },
-	[TOOL_DEF] = { .kind = PART_TOOL_DEF, .role = ROLE_SYSTEM, .flags = STATE_DEEP | STATE_TOOLS },
-	[PREDICTION] = { .members = prediction_members, .kind = PART_OTHER, .role = ROLE_ASSISTANT },
+	[TOOL_DEF] = { .kind = PART_TOOL_DEF, .role = ROLE_SYSTEM,
+		       .flags = STATE_DEEP | STATE_TOOLS },
+	[PREDICTION] = { .members = prediction_members, .kind = PART_OTHER,
+			 .role = ROLE_ASSISTANT },
 };
 
 static int chat_read_request(struct message *m, struct arena *a)
@@ -146,7 +148,8 @@ static const struct state reply_states[] = {
 		     .channel = CHANNEL_ARGS },
 	[R_OLD_CALL] = { .members = old_call_members, .kind = PART_OTHER, .role = ROLE_ASSISTANT },
 	[R_OLD_NAME] = { .kind = PART_OTHER, .role = ROLE_ASSISTANT, .mark = MARK_CALL_NAME },
-	[R_OLD_ARGS] = { .kind = PART_TOOL_ARGS, .role = ROLE_ASSISTANT, .channel = CHANNEL_FUNCTION },
+	[R_OLD_ARGS] = { .kind = PART_TOOL_ARGS, .role = ROLE_ASSISTANT,
+			 .channel = CHANNEL_FUNCTION },
 };
 
 #define CHOICES_MAX 1024 /* lanes are choice * CALLS_MAX + call */
@@ -178,8 +181,8 @@ static int reply_hook(struct walk *w, uint8_t mark, const struct jnode *n)
 		index = jspan_int(w->doc, jspan_get(w->doc, n, "index"), 0);
 		w->outer = index < CHOICES_MAX ? (uint32_t)index : UINT32_MAX;
 		w->repeat = false;
-		return reply_text(&ctx->reply->finish, w->doc, jspan_get(w->doc, n, "finish_reason"),
-				  ctx->keep);
+		return reply_text(&ctx->reply->finish, w->doc,
+				  jspan_get(w->doc, n, "finish_reason"), ctx->keep);
 	case MARK_MESSAGE: /* in a stream it repeats what the deltas said (Perplexity) */
 	case MARK_DELTA:
 		w->repeat = mark == MARK_MESSAGE && w->lanes;

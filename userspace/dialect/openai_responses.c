@@ -1,8 +1,8 @@
 /*
  * openai-responses: POST .../responses (OpenAI "Create a model response" and its streaming events).
- * A stream says every text again after its deltas, up to three times and once more in the last event:
- * deltas have lanes, the repeats are parts without one. Usage is in the last event only; cached is
- * inside input, reasoning inside output.
+ * A stream says every text again after its deltas, up to three times and once more in the last
+ * event: deltas have lanes, the repeats are parts without one. Usage is in the last event only;
+ * cached is inside input, reasoning inside output.
  */
 #include "dialect/shared.h"
 
@@ -64,7 +64,8 @@ static const struct state request_states[] = {
 		    .flags = STATE_DEEP | STATE_TOOLS },
 	[TOOL_NAME] = { .kind = PART_TOOL_DEF, .role = ROLE_SYSTEM, .flags = STATE_TOOLS,
 			.mark = MARK_TOOL_NAME },
-	[TOOL_DEF] = { .kind = PART_TOOL_DEF, .role = ROLE_SYSTEM, .flags = STATE_DEEP | STATE_TOOLS },
+	[TOOL_DEF] = { .kind = PART_TOOL_DEF, .role = ROLE_SYSTEM,
+		       .flags = STATE_DEEP | STATE_TOOLS },
 };
 
 static int responses_read_request(struct message *m, struct arena *a)
@@ -78,8 +79,8 @@ static int responses_read_request(struct message *m, struct arena *a)
 /* ---- replies: a whole response, or one event about a piece of it ---- */
 
 enum { R_ROOT = 1, R_EVENT, R_ITEMS, R_CONTENT, R_TEXT, R_REASONING, R_SIGNED, R_ARGS, R_RESULT,
-       R_BASE64, E_TEXT, E_REFUSAL, E_ARGS, E_THOUGHT, E_SUMMARY, E_AUDIO, D_TEXT, D_REFUSAL, D_ARGS,
-       D_THOUGHT, D_SUMMARY };
+       R_BASE64, E_TEXT, E_REFUSAL, E_ARGS, E_THOUGHT, E_SUMMARY, E_AUDIO, D_TEXT, D_REFUSAL,
+       D_ARGS, D_THOUGHT, D_SUMMARY };
 enum { CHANNEL_TEXT = 1, CHANNEL_REFUSAL, CHANNEL_ARGS, CHANNEL_THOUGHT, CHANNEL_SUMMARY };
 
 static const struct member reply_members[] = { MEMBER("output", R_ITEMS), MEMBER_END };
@@ -92,9 +93,10 @@ static const struct member event_members[] = {
 static const struct member said_members[] = {
 	MEMBER("content", R_CONTENT), MEMBER("arguments", R_ARGS), MEMBER("input", R_ARGS),
 	MEMBER("output", R_RESULT), MEMBER("summary", R_REASONING),
-	MEMBER("encrypted_content", R_SIGNED), MEMBER("action", R_ARGS), MEMBER("operation", R_ARGS),
-	MEMBER("code", R_ARGS), MEMBER("queries", R_ARGS), MEMBER("results", R_RESULT),
-	MEMBER("outputs", R_RESULT), MEMBER("error", R_RESULT), MEMBER("result", R_BASE64), MEMBER_END
+	MEMBER("encrypted_content", R_SIGNED), MEMBER("action", R_ARGS),
+	MEMBER("operation", R_ARGS), MEMBER("code", R_ARGS), MEMBER("queries", R_ARGS),
+	MEMBER("results", R_RESULT), MEMBER("outputs", R_RESULT), MEMBER("error", R_RESULT),
+	MEMBER("result", R_BASE64), MEMBER_END
 };
 static const struct member text_members[] = {
 	MEMBER("text", R_TEXT), MEMBER("refusal", R_TEXT), MEMBER("transcript", R_TEXT), MEMBER_END
@@ -115,8 +117,8 @@ static const struct state reply_states[] = {
 		      .mark = MARK_ITEM },
 	[R_CONTENT] = { .members = text_members, .kind = PART_TEXT, .role = ROLE_ASSISTANT },
 	[R_TEXT] = { .kind = PART_TEXT, .role = ROLE_ASSISTANT },
-	[R_REASONING] = { .members = thought_members, .kind = PART_REASONING, .role = ROLE_ASSISTANT,
-			  .flags = STATE_DEEP },
+	[R_REASONING] = { .members = thought_members, .kind = PART_REASONING,
+			  .role = ROLE_ASSISTANT, .flags = STATE_DEEP },
 	[R_SIGNED] = { .kind = PART_OTHER, .role = ROLE_ASSISTANT, .flags = STATE_FROZEN },
 	[R_ARGS] = { .kind = PART_TOOL_ARGS, .role = ROLE_ASSISTANT, .flags = STATE_DEEP },
 	[R_RESULT] = { .members = result_members, .kind = PART_TOOL_RESULT, .role = ROLE_TOOL,
@@ -132,8 +134,10 @@ static const struct state reply_states[] = {
 		     .channel = CHANNEL_TEXT },
 	[D_REFUSAL] = { .kind = PART_TEXT, .role = ROLE_ASSISTANT, .channel = CHANNEL_REFUSAL },
 	[D_ARGS] = { .kind = PART_TOOL_ARGS, .role = ROLE_ASSISTANT, .channel = CHANNEL_ARGS },
-	[D_THOUGHT] = { .kind = PART_REASONING, .role = ROLE_ASSISTANT, .channel = CHANNEL_THOUGHT },
-	[D_SUMMARY] = { .kind = PART_REASONING, .role = ROLE_ASSISTANT, .channel = CHANNEL_SUMMARY },
+	[D_THOUGHT] = { .kind = PART_REASONING, .role = ROLE_ASSISTANT,
+			.channel = CHANNEL_THOUGHT },
+	[D_SUMMARY] = { .kind = PART_REASONING, .role = ROLE_ASSISTANT,
+			.channel = CHANNEL_SUMMARY },
 };
 
 /* "response.<middle>.delta" -> the state of the event's root; an unknown delta is taken as text. */
@@ -253,7 +257,8 @@ static int responses_read_event(struct reply *r, struct slice name, const struct
 	ctx.count_calls = slice_is(type, "response.output_item.added");
 	if (ends_stream(type)) {
 		/* It lists every item again, also those that were never announced. */
-		const struct jnode *all = jspan_get(doc, jspan_get(doc, root, "response"), "output");
+		const struct jnode *response = jspan_get(doc, root, "response");
+		const struct jnode *all = jspan_get(doc, response, "output");
 
 		r->ended = true;
 		ctx.count_calls = all && all->child;

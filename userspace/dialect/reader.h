@@ -1,6 +1,6 @@
 /*
- * A reply from its bytes, whole or as text/event-stream, in any cuts: frames it, parses each piece and
- * asks the dialect. The relay, `sallyport exchange` and the tests read replies through this.
+ * A reply from its bytes, whole or as text/event-stream, in any cuts: frames it, parses each piece
+ * and asks the dialect. For whoever reads a whole exchange: `sallyport exchange`, the tests.
  */
 #ifndef DIALECT_READER_H
 #define DIALECT_READER_H
@@ -15,9 +15,9 @@ struct reader {
 	struct reply reply;
 	bool stream;
 	/*
-	 * Called after the dialect has read a piece: r->reply.parts are those of `doc` (n 0: not JSON, its
-	 * text is raw). e: the event, NULL for a whole body. Both live until it returns; non-zero stops
-	 * and is returned by the feeding function. NULL: nobody asks.
+	 * Called after the dialect has read a piece: r->reply.parts are those of `doc` (n 0: not
+	 * JSON, its text is raw). e: the event, NULL for a whole body. Both live until it returns;
+	 * non-zero stops and is returned by the feeding function. NULL: nobody asks.
 	 */
 	int (*fn)(void *ctx, struct reader *r, const struct sse_event *e, const struct jdoc *doc);
 	void *ctx;

@@ -78,9 +78,10 @@ static bool is_data_url(const struct jdoc *d, const struct jnode *n)
 static bool source_is_text(struct walk *w, const struct jnode *n)
 {
 	if (w->source != n->parent) {
+		const struct jnode *type = jspan_get(w->doc, &w->doc->nodes[n->parent], "type");
+
 		w->source = n->parent;
-		w->source_text = jspan_is(w->doc, jspan_get(w->doc, &w->doc->nodes[n->parent], "type"),
-					  "text");
+		w->source_text = jspan_is(w->doc, type, "text");
 	}
 	return w->source_text;
 }

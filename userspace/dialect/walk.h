@@ -1,7 +1,7 @@
 /*
- * Reading a body by a table: each node of the JSON gets a state from its parent's state and its key,
- * and the state says what a text there is. One pass in document order, every string leaf becomes a
- * part; what no table names is PART_OTHER, never left out.
+ * Reading a body by a table: each node of the JSON gets a state from its parent's state and its
+ * key, and the state says what a text there is. One pass in document order, every string leaf
+ * becomes a part; what no table names is PART_OTHER, never left out.
  *
  * A list hands its own state to its elements, so "content" may be a string, an object or a list.
  */
@@ -13,7 +13,7 @@
 #define STATE_OTHER 0       /* of every table: text nobody knows, all the way down */
 #define ROLE_INHERIT 0xff
 #define CHANNEL_NONE 0
-#define CHANNEL_INNER 8     /* channels from here on belong to walk.inner, those below to walk.outer */
+#define CHANNEL_INNER 8     /* channels from here on belong to walk.inner, others to .outer */
 #define LANE_NONE UINT32_MAX
 
 struct member {

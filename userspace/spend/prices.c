@@ -124,10 +124,11 @@ static bool digits(struct slice s, size_t from, size_t n)
 	return true;
 }
 
-/* Without what says when or how, not what: "-2024-08-06", "-20241022", "-0613", "@...", "-latest". */
+/* Without what says when, not what: "-2024-08-06", "-20241022", "-0613", "@...", "-latest". */
 static bool suffix_drop(struct slice *m)
 {
-	static const char *const words[] = { "-latest", ":latest", "-v1:0", "-v2:0", ":0", ":free" };
+	static const char *const words[] = { "-latest", ":latest", "-v1:0",
+					     "-v2:0", ":0", ":free" };
 	const char *at = memchr(m->ptr, '@', m->len);
 
 	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
@@ -161,8 +162,9 @@ static bool suffix_drop(struct slice *m)
 static bool prefix_drop(struct slice *m)
 {
 	static const char *const dotted[] = { "us.", "eu.", "apac.", "global.", "jp.", "au.", "ca.",
-					      "us-gov.", "anthropic.", "amazon.", "meta.", "mistral.",
-					      "cohere.", "openai.", "deepseek.", "qwen.", "ai21." };
+					      "us-gov.", "anthropic.", "amazon.", "meta.",
+					      "mistral.", "cohere.", "openai.", "deepseek.", "qwen.",
+					      "ai21." };
 	const char *slash = memchr(m->ptr, '/', m->len);
 
 	if (slash && (size_t)(slash - m->ptr) + 1 < m->len) {

@@ -21,14 +21,16 @@ const struct price *price_find(const struct prices *p, const char *provider, str
 /*
  * Cost of a usage, rounded up to a micro-USD; unknown counts (-1) are 0. Cached and cache-written
  * tokens are part of the input, reasoning is part of the output; each falls back to the plain rate
- * where the row has none of its own. Above a tier's threshold the whole request costs the tier's rates.
+ * where the row has none of its own. Above a tier's threshold the whole request costs the tier's
+ * rates.
  */
 int64_t price_cost(const struct price *p, const struct usage *u);
 
 /*
- * usage.c: estimates where the wire does not say, fitted on recorded exchanges (text without images;
- * median error 10 to 27 %). bytes: UTF-8 of all prompt strings plus the compact JSON of the tools,
- * without base64 payloads. `tools`: some are on offer. An unknown dialect gets the middle of the others.
+ * usage.c: estimates where the wire does not say, fitted on recorded exchanges (text without
+ * images; median error 10 to 27 %). bytes: UTF-8 of all prompt strings plus the compact JSON of the
+ * tools, without base64 payloads. `tools`: some are on offer. An unknown dialect gets the middle of
+ * the others.
  */
 int64_t usage_estimate_input(const char *dialect, size_t prompt_bytes, bool tools);   /* likely */
 /* The worst case of what the caller sends. What the provider adds by itself (search results, remote

@@ -119,7 +119,8 @@ static void tiers_read(struct load *l, const json_t *j, const char *place, struc
 
 		jread_place_at(here, at, i);
 		if (!json_is_object(t)) {
-			mistakes_add(l->m, here, "must be an object: { \"above\": 200000, \"in\": ... }");
+			mistakes_add(l->m, here,
+				     "must be an object: { \"above\": 200000, \"in\": ... }");
 			continue;
 		}
 		jread_known(t, here, known, l->m);
@@ -136,7 +137,8 @@ static void aliases_read(struct load *l, const json_t *j, const char *place, con
 	char at[PLACE_MAX];
 
 	if (json_array_size(list) > ALIASES_MAX)
-		mistakes_add(l->m, jread_place(at, place, "match"), "at most %d names", ALIASES_MAX);
+		mistakes_add(l->m, jread_place(at, place, "match"), "at most %d names",
+			     ALIASES_MAX);
 	for (size_t i = 0; i < MIN(json_array_size(list), (size_t)ALIASES_MAX); i++) {
 		const char *s = json_string_value(json_array_get(list, i));
 
@@ -155,7 +157,8 @@ static void aliases_read(struct load *l, const json_t *j, const char *place, con
 
 static void row_read(struct load *l, const json_t *j, const char *place)
 {
-	/* The prices that are not by text token are kept for reports; nothing here computes with them. */
+	/* The prices that are not by text token are kept for reports; nothing here computes with
+	 * them. */
 	static const char *const known[] = {
 		"provider", "model", "match", "in", "out", "cache_read", "cache_write", "reasoning",
 		"tiers", "source", "audio_in", "audio_out", "cache_read_audio", "batch_in",
@@ -222,8 +225,8 @@ static void fallback_read(struct load *l, const json_t *root)
 
 static void table_read(struct load *l, const json_t *root)
 {
-	static const char *const known[] = { "version", "source_date", "unit", "sources", "fallback",
-					     "models", NULL };
+	static const char *const known[] = { "version",	 "source_date", "unit", "sources",
+					     "fallback", "models",	NULL };
 	const json_t *list;
 	size_t n, names = 0;
 
