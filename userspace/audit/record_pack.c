@@ -1,58 +1,74 @@
-/* Records without their zeroes: size, count, a bit a word, the words that are not zero. */
+/*
+ * Records without their zeroes: a record is mostly empty text, so only the blocks of 64 bytes that
+ * hold something go into the spool, behind a bit a block. By blocks, not by words: this runs twice a
+ * request, and a word at a time cost 2 us of it.
+ */
 #include "audit/record.h"
 
 #include "audit/spool.h"
 
 #include <errno.h>
 
-#define WORDS (sizeof(struct record) / sizeof(uint64_t))
-#define BLOCK 8U /* words: a byte of the map */
-#define MAP ((WORDS + BLOCK - 1) / BLOCK)
-
-_Static_assert(sizeof(struct record) % sizeof(uint64_t) == 0, "a record is whole words");
+#define BLOCK 64U
+#define BLOCKS ((sizeof(struct record) + BLOCK - 1) / BLOCK)
 
 struct packed_head {
 	uint32_t size; /* of the struct it was: tells another version's */
-	uint32_t n;    /* words behind the map */
-	unsigned char map[(MAP + 7) & ~(size_t)7];
+	uint32_t n;    /* blocks behind the head */
+	uint64_t map[(BLOCKS + 63) / 64];
 };
 
 struct packed {
 	struct packed_head head;
-	uint64_t word[WORDS + BLOCK];
+	unsigned char block[BLOCKS][BLOCK];
 };
+
+/* The last block may be a short one. */
+static size_t block_len(size_t at)
+{
+	size_t left = sizeof(struct record) - at * BLOCK;
+
+	return left < BLOCK ? left : BLOCK;
+}
+
+static uint64_t any(const unsigned char block[BLOCK])
+{
+	uint64_t w[BLOCK / sizeof(uint64_t)], sum = 0;
+
+	memcpy(w, block, sizeof(w));
+	for (size_t i = 0; i < BLOCK / sizeof(uint64_t); i++)
+		sum |= w[i];
+	return sum;
+}
 
 int record_put(struct spool *s, const struct record *r)
 {
+	const unsigned char *from = (const unsigned char *)r;
 	struct packed p;
-	const char *from = (const char *)r;
 	uint32_t n = 0;
 
 	memset(&p.head, 0, sizeof(p.head));
-	for (size_t at = 0; at < WORDS; at += BLOCK) {
-		size_t words = MIN((size_t)BLOCK, WORDS - at);
-		uint64_t w[BLOCK] = { 0 }, any = 0;
+	for (size_t at = 0; at < BLOCKS; at++) {
+		size_t len = block_len(at);
 
-		memcpy(w, from + at * sizeof(uint64_t), words * sizeof(uint64_t));
-		for (size_t i = 0; i < BLOCK; i++)
-			any |= w[i];
-		if (!any)
+		/* Written where it would go, kept only if there is something in it. */
+		memcpy(p.block[n], from + at * BLOCK, len);
+		if (len < BLOCK)
+			memset(p.block[n] + len, 0, BLOCK - len);
+		if (!any(p.block[n]))
 			continue;
-		for (size_t i = 0; i < BLOCK; i++) {
-			p.word[n] = w[i];
-			n += w[i] != 0;
-			p.head.map[at / BLOCK] |= (unsigned char)((w[i] != 0) << i);
-		}
+		p.head.map[at / 64] |= 1ULL << at % 64;
+		n++;
 	}
 	p.head.size = sizeof(*r);
 	p.head.n = n;
-	return spool_put(s, &p, sizeof(p.head) + n * sizeof(uint64_t));
+	return spool_put(s, &p, sizeof(p.head) + n * BLOCK);
 }
 
 int record_unpack(struct slice in, struct record *out)
 {
-	const char *word = in.ptr + sizeof(struct packed_head);
-	char *to = (char *)out;
+	const char *block = in.ptr + sizeof(struct packed_head);
+	unsigned char *to = (unsigned char *)out;
 	struct packed_head head;
 	uint32_t n = 0;
 
@@ -60,15 +76,11 @@ int record_unpack(struct slice in, struct record *out)
 	if (in.len < sizeof(head))
 		return -EBADMSG;
 	memcpy(&head, in.ptr, sizeof(head));
-	if (head.size != sizeof(*out) || in.len - sizeof(head) != head.n * sizeof(uint64_t))
+	if (head.size != sizeof(*out) || in.len - sizeof(head) != (size_t)head.n * BLOCK)
 		return -EBADMSG;
 	memset(out, 0, sizeof(*out));
-	for (size_t at = 0; at < WORDS; at++) {
-		if (!head.map[at / BLOCK])
-			at += BLOCK - 1;
-		else if (head.map[at / BLOCK] & 1U << at % BLOCK && n < head.n)
-			memcpy(to + at * sizeof(uint64_t), word + n++ * sizeof(uint64_t),
-			       sizeof(uint64_t));
-	}
+	for (size_t at = 0; at < BLOCKS; at++)
+		if (head.map[at / 64] & 1ULL << at % 64 && n < head.n)
+			memcpy(to + at * BLOCK, block + (size_t)n++ * BLOCK, block_len(at));
 	return n == head.n ? 0 : -EBADMSG;
 }

@@ -89,6 +89,15 @@ struct edge { /* of resolve.c */
 	bool open;
 };
 
+/* Keys repeat ("role", "content"): what the detectors' key functions said of one is kept. */
+#define KEY_MEMO 64     /* a power of two */
+#define KEY_MEMO_LEN 30
+struct key_memo {
+	char key[KEY_MEMO_LEN];
+	uint8_t len;     /* 0: free */
+	bool any;        /* some detector takes this key */
+};
+
 struct dlp_scratch {
 	const struct dlp *d; /* a reference */
 	hs_scratch_t *hs;
@@ -96,6 +105,7 @@ struct dlp_scratch {
 	struct raw_list raw;
 	struct edge *edges;
 	size_t edges_cap;
+	struct key_memo keys[KEY_MEMO];
 };
 
 int findings_add(struct findings *f, uint32_t part, const struct raw *r);

@@ -94,6 +94,9 @@ int txn_open(struct txn *t)
 
 	record_request(t, r);
 	r->kind = RECORD_OPEN;
+	/* Only kept if the worker dies in mid-flight: the short form of who it was will do. */
+	r->who.n_ancestors = 0;
+	memset(r->who.ancestor, 0, sizeof(r->who.ancestor));
 	r->reserved_microusd = t->reserve_microusd;
 	r->reserved_tokens = t->reserve_tokens;
 	rc = worker_record(t->c->w, r);
