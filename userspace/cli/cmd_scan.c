@@ -1,4 +1,5 @@
-/* sallyport scan: the DLP engine on a file, for a person or (--jsonl) for a program that measures it. */
+/* sallyport scan: the DLP engine on a file, for a person or (--jsonl) for a program that measures
+ * it. */
 #include "cli/cli.h"
 
 #include "base/file.h"
@@ -27,7 +28,7 @@ struct scan_job {
 	enum output output;
 	size_t line_no, found;
 	uint64_t done, total; /* bytes, for the progress bar; total 0: not known */
-	int shown;            /* per cent last drawn */
+	int shown;	      /* per cent last drawn */
 	bool bar;
 };
 
@@ -35,7 +36,8 @@ static int help(void)
 {
 	puts("usage: sallyport scan [--jsonl] [--json] [--detectors F] [F|-]\n\n"
 	     "Looks for secrets and personal data in a file or standard input.\n\n"
-	     "  --jsonl         each line is {\"id\", \"text\"}; prints {\"id\", \"spans\": [{\"start\",\n"
+	     "  --jsonl         each line is {\"id\", \"text\"}; prints {\"id\", \"spans\": "
+	     "[{\"start\",\n"
 	     "                  \"end\", \"type\"}]}, offsets in UTF-8 bytes, end exclusive\n"
 	     "  --json          the findings of the whole input as one JSON array\n"
 	     "  --detectors F   your own patterns as well (policies/detectors.json)\n\n"
@@ -84,8 +86,8 @@ static int spans_write(struct scan_job *j, const struct findings *f)
 	int r = buf_str(&j->out, "[");
 
 	for (size_t i = 0; r == 0 && i < f->n; i++)
-		r = buf_printf(&j->out, "%s{\"start\": %u, \"end\": %u, \"type\": \"%s\"}", i ? ", " : "",
-			       f->items[i].start, f->items[i].end,
+		r = buf_printf(&j->out, "%s{\"start\": %u, \"end\": %u, \"type\": \"%s\"}",
+			       i ? ", " : "", f->items[i].start, f->items[i].end,
 			       dlp_type_name(j->dlp, f->items[i].type));
 	return r < 0 ? r : buf_str(&j->out, "]");
 }
@@ -210,10 +212,12 @@ static int lines_scan(struct scan_job *j, int fd)
 		in.len += (size_t)n;
 		progress(j, (size_t)n);
 		while (have = buf_slice(&in),
-		       (end = have.len > seen ? memchr(have.ptr + seen, '\n', have.len - seen) : NULL)) {
+		       (end = have.len > seen ? memchr(have.ptr + seen, '\n', have.len - seen)
+					      : NULL)) {
 			j->line_no++;
-			r = end == have.ptr ? 0
-					    : line_scan(j, slice_of(have.ptr, (size_t)(end - have.ptr)));
+			r = end == have.ptr
+				    ? 0
+				    : line_scan(j, slice_of(have.ptr, (size_t)(end - have.ptr)));
 			if (r < 0)
 				return r;
 			buf_consume(&in, (size_t)(end - have.ptr) + 1);
@@ -282,8 +286,10 @@ static int job_run(struct scan_job *j, const char *path)
 int cmd_scan(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "jsonl", no_argument, NULL, 'l' }, { "json", no_argument, NULL, 'j' },
-		{ "detectors", required_argument, NULL, 'd' }, { "help", no_argument, NULL, 'h' },
+		{ "jsonl", no_argument, NULL, 'l' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "detectors", required_argument, NULL, 'd' },
+		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct scan_job j = { .shown = -1 };

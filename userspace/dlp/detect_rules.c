@@ -1,4 +1,5 @@
-/* The operator's own patterns: policies/detectors.json (policies/README.md says how to write it). */
+/* The operator's own patterns: policies/detectors.json (policies/README.md says how to write it).
+ */
 #include "dlp/engine.h"
 
 #include "base/def.h"
@@ -60,7 +61,8 @@ static int width_read(const char *pattern, bool ignore_case, const char *at, str
 	int r = -EINVAL;
 
 	if (hs_expression_info(pattern, flags, &info, &error) != HS_SUCCESS)
-		mistakes_add(m, at, "%s; write a simpler pattern", error ? error->message : "not taken");
+		mistakes_add(m, at, "%s; write a simpler pattern",
+			     error ? error->message : "not taken");
 	else if (info->min_width == 0)
 		mistakes_add(m, at, "matches the empty text; say what must be there");
 	else if (info->max_width > RULE_MAX)
@@ -85,11 +87,13 @@ static int pattern_read(struct rule *rule, const char *pattern, const char *at, 
 	if (r < 0)
 		return r;
 	if (regex_lookbehind(rule->regex) > DETECTOR_WORDS) {
-		mistakes_add(m, at, "looks behind further than %d bytes; shorten it", DETECTOR_WORDS);
+		mistakes_add(m, at, "looks behind further than %d bytes; shorten it",
+			     DETECTOR_WORDS);
 		return -EINVAL;
 	}
 	if (!lookahead_is_short(pattern)) {
-		mistakes_add(m, at, "looks ahead further than one character; write (?![a-z]) or \\b");
+		mistakes_add(m, at,
+			     "looks ahead further than one character; write (?![a-z]) or \\b");
 		return -EINVAL;
 	}
 	r = width_read(pattern, rule->ignore_case, at, m, &rule->max);
@@ -110,12 +114,13 @@ static int words_read(struct rule *rule, const json_t *o, const char *place, str
 
 	buf_init(&joined, 8192);
 	jread_place(list, place, "words");
-	json_array_foreach((json_t *)words, i, one) {
+	json_array_foreach((json_t *)words, i, one)
+	{
 		const char *w = json_string_value(one);
 
 		if (!w || !*w || strlen(w) > DETECTOR_RIGHT - 2 || strchr(w, '|')) {
-			mistakes_add(m, jread_place_at(at, list, i), "a word is a text of 1 to %d bytes",
-				     DETECTOR_RIGHT - 2);
+			mistakes_add(m, jread_place_at(at, list, i),
+				     "a word is a text of 1 to %d bytes", DETECTOR_RIGHT - 2);
 			return -EINVAL;
 		}
 		r = buf_printf(&joined, "%s%s", i ? "|" : "", w);
@@ -140,8 +145,8 @@ static int words_read(struct rule *rule, const json_t *o, const char *place, str
 
 static int rule_read(struct dlp *d, const json_t *o, const char *place, struct mistakes *m)
 {
-	static const char *const known[] = { "type", "pattern", "validator", "words", "ignore_case",
-					     "confidence", "description", NULL };
+	static const char *const known[] = { "type",	    "pattern",	  "validator",	 "words",
+					     "ignore_case", "confidence", "description", NULL };
 	struct rule *rule = &d->rules[d->n_rules];
 	const char *type, *pattern, *check;
 	char at[PLACE_MAX];
@@ -157,7 +162,8 @@ static int rule_read(struct dlp *d, const json_t *o, const char *place, struct m
 	check = jread_string(o, place, "validator", NULL, m);
 	(void)jread_string(o, place, "description", NULL, m);
 	*rule = (struct rule){ .ignore_case = jread_bool(o, place, "ignore_case", false, m),
-			       .confidence = (uint8_t)jread_int(o, place, "confidence", 90, 1, 100, m) };
+			       .confidence =
+				       (uint8_t)jread_int(o, place, "confidence", 90, 1, 100, m) };
 	d->n_rules++; /* from here rules_done() frees it */
 	if (!type || !is_type_name(type)) {
 		mistakes_add(m, jread_place(at, place, "type"),
@@ -169,7 +175,8 @@ static int rule_read(struct dlp *d, const json_t *o, const char *place, struct m
 		(void)jread_choice(o, place, "validator", validator_names, 0, m);
 	}
 	if (!pattern) {
-		mistakes_add(m, jread_place(at, place, "pattern"), "is missing; write a PCRE2 pattern");
+		mistakes_add(m, jread_place(at, place, "pattern"),
+			     "is missing; write a PCRE2 pattern");
 		return -EINVAL;
 	}
 	r = pattern_read(rule, pattern, jread_place(at, place, "pattern"), m);
@@ -204,7 +211,8 @@ int rules_load(struct dlp *d, struct slice text, struct mistakes *m)
 	if (json_array_size(list) > DLP_RULES_MAX)
 		mistakes_add(m, "detectors", "more than %d; join some", DLP_RULES_MAX);
 	else
-		json_array_foreach((json_t *)list, i, one) {
+		json_array_foreach((json_t *)list, i, one)
+		{
 			r = rule_read(d, one, jread_place_at(at, "detectors", i), m);
 			if (r == -ENOMEM)
 				break;

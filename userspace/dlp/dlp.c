@@ -57,8 +57,10 @@ static int trigger_use_add(struct dlp *d, const char *pattern, unsigned flags, u
 		width = trigger_add(d->set, pattern, ignore_case);
 		if (width < 0)
 			return width;
-		t[i] = (struct trigger_use){ .pattern = pattern, .ignore_case = ignore_case,
-					     .width = (uint8_t)width, .edge = true,
+		t[i] = (struct trigger_use){ .pattern = pattern,
+					     .ignore_case = ignore_case,
+					     .width = (uint8_t)width,
+					     .edge = true,
 					     .number = !strcmp(pattern, TRIGGER_NUMBER) };
 		d->n_triggers++;
 	}
@@ -107,10 +109,10 @@ static int detector_add(struct dlp *d, const struct detector *def, struct mistak
 	if (r == 0)
 		r = regex_new(def->value, flags, &c->value, &why);
 	for (size_t i = 0; r == 0 && i < DETECTOR_TRIGGERS && def->trigger[i]; i++)
-		r = trigger_use_add(d, def->trigger[i], def->flags,
-				    (uint16_t)(c - d->detectors));
+		r = trigger_use_add(d, def->trigger[i], def->flags, (uint16_t)(c - d->detectors));
 	if (r < 0 && r != -ENOMEM)
-		mistakes_add(m, def->type, "built-in detector: %s at byte %zu", why.text, why.offset);
+		mistakes_add(m, def->type, "built-in detector: %s at byte %zu", why.text,
+			     why.offset);
 	return r;
 }
 
@@ -339,7 +341,9 @@ static int on_hit(unsigned id, unsigned long long from, unsigned long long to, u
 		struct raw found;
 
 		if (!is_off(sc, c->type))
-			scan_found(sc, match_try(c, sc->s->regex, &sc->view, (size_t)to - t->width, &found),
+			scan_found(sc,
+				   match_try(c, sc->s->regex, &sc->view, (size_t)to - t->width,
+					     &found),
 				   &found);
 	}
 	return sc->error;
@@ -374,8 +378,8 @@ static void scan_rules(struct scan *sc)
 
 		if (!(sc->rules >> k & 1) || is_off(sc, sc->d->rules[k].type))
 			continue;
-		while (!sc->error && match_rule(&sc->d->rules[k], sc->s->regex, &sc->view, from, &found,
-						&from) == MATCH_YES)
+		while (!sc->error && match_rule(&sc->d->rules[k], sc->s->regex, &sc->view, from,
+						&found, &from) == MATCH_YES)
 			scan_found(sc, MATCH_YES, &found);
 	}
 }
@@ -434,8 +438,10 @@ int findings_add(struct findings *f, uint32_t part, const struct raw *r)
 		f->items = items;
 		f->cap = cap;
 	}
-	f->items[f->n++] = (struct finding){ .type = r->type, .confidence = r->confidence,
-					     .part = part, .start = (uint32_t)r->start,
+	f->items[f->n++] = (struct finding){ .type = r->type,
+					     .confidence = r->confidence,
+					     .part = part,
+					     .start = (uint32_t)r->start,
 					     .end = (uint32_t)r->end };
 	return 0;
 }
@@ -450,8 +456,12 @@ static int scan_emit(void *arg, const struct raw *r)
 int dlp_scan_for(const struct dlp *d, struct dlp_scratch *s, const uint8_t *action,
 		 struct slice text, struct slice key, uint32_t part, struct findings *out)
 {
-	struct scan sc = { .d = d, .s = s, .action = action, .view = { text, key, false },
-			   .part = part, .out = out };
+	struct scan sc = { .d = d,
+			   .s = s,
+			   .action = action,
+			   .view = { text, key, false },
+			   .part = part,
+			   .out = out };
 
 	if (text.len > DLP_TEXT_MAX)
 		return -EMSGSIZE;
@@ -460,7 +470,8 @@ int dlp_scan_for(const struct dlp *d, struct dlp_scratch *s, const uint8_t *acti
 	s->raw.n = 0;
 	if (text.len <= SHORT_TEXT)
 		scan_short(&sc);
-	else if (hs_scan(d->db, text.ptr, (unsigned)text.len, 0, s->hs, on_hit, &sc) != HS_SUCCESS &&
+	else if (hs_scan(d->db, text.ptr, (unsigned)text.len, 0, s->hs, on_hit, &sc) !=
+			 HS_SUCCESS &&
 		 !sc.error)
 		sc.error = -ENOMEM;
 	scan_rules(&sc);

@@ -70,7 +70,14 @@ struct slice dlp_mask(const struct dlp *d, uint16_t type);
  * and says how far the text is settled: no byte before *safe can become part of a match that is not
  * already among the findings returned. Only types whose action[] is DLP_REDACT or DLP_BLOCK hold
  * text back; DLP_LOG types are scanned but never delay. At most `hold_max` bytes are held; a longer
- * possible match is settled as a finding (masked from its start) rather than let through.
+ * possible match is settled as a finding (confidence 1, masked from its start) rather than let
+ * through, at a byte that the text alone decides. With hold_max of 16 KiB (no match of ours is longer)
+ * the findings are those of dlp_scan_for(); with less, those of every other chunking. Under 256 it
+ * counts as 256.
+ *
+ * What each type holds while the end of the text could begin it: an e-mail address the last word (any
+ * word may be its local part: log it on replies if an event must not wait for the next), numbers the
+ * last digits, keys their prefix; passwords nothing before `name: `.
  */
 struct window;
 int window_new(const struct dlp *d, struct dlp_scratch *s, const uint8_t *action /* by type */,

@@ -24,7 +24,7 @@ struct naming {
 struct compiled {
 	const struct detector *def;
 	struct regex *lead, *value;
-	uint64_t back[4];      /* set of bytes */
+	uint64_t back[4]; /* set of bytes */
 	struct naming words;
 	uint16_t type;
 };
@@ -111,7 +111,8 @@ struct dlp_scratch {
 int findings_add(struct findings *f, uint32_t part, const struct raw *r);
 int raw_add(struct raw_list *l, struct raw item);
 
-/* The type's number, made if need be; its rank is the highest of its detectors. -ENOSPC, -ENOMEM. */
+/* The type's number, made if need be; its rank is the highest of its detectors. -ENOSPC, -ENOMEM.
+ */
 int dlp_type_add(struct dlp *d, const char *name, uint8_t rank);
 
 void words_first(uint64_t set[4], const char *words);
@@ -134,12 +135,13 @@ enum verdict match_try(const struct compiled *c, struct regex_scratch *s, const 
 enum verdict match_key(const struct compiled *c, struct regex_scratch *s, const struct view *v,
 		       struct raw *out);
 /*
- * The rule's matches that begin in [from, text end): the next one in *out with the place to go on in
- * *next, or NO, or OPEN (out->start as above).
+ * The rule's matches that begin in [from, text end): the next one in *out with the place to go on
+ * in *next, or NO, or OPEN (out->start as above).
  */
 enum verdict match_rule(const struct rule *r, struct regex_scratch *s, const struct view *v,
 			size_t from, struct raw *out, size_t *next);
-/* No detector may fire for trigger `t` at text[at]: cheap reasons that hold for all of its detectors. */
+/* No detector may fire for trigger `t` at text[at]: cheap reasons that hold for all of its
+ * detectors. */
 bool match_pointless(const struct trigger_use *t, const struct view *v, size_t at);
 /* Where a value that reaches back from `at` begins. */
 size_t match_back(const struct compiled *c, struct slice text, size_t at);
@@ -147,7 +149,8 @@ size_t match_back(const struct compiled *c, struct slice text, size_t at);
 /*
  * Every byte belongs to the strictest and then highest-ranked type that covers it: findings of one
  * type that overlap become one, a loser keeps the pieces nobody else covers (4 bytes or more).
- * Calls `emit` in order of start. action NULL: rank alone. Reorders the list. 0, -ENOMEM, emit's error.
+ * Calls `emit` in order of start. action NULL: rank alone. Reorders the list. 0, -ENOMEM, emit's
+ * error.
  */
 int resolve(const struct dlp *d, struct dlp_scratch *s, const uint8_t *action, struct raw_list *l,
 	    int (*emit)(void *arg, const struct raw *r), void *arg);

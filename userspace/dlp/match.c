@@ -5,7 +5,7 @@
 
 #include <ctype.h>
 
-#define BACK_MAX 64   /* bytes a value reaches back before its trigger */
+#define BACK_MAX 64    /* bytes a value reaches back before its trigger */
 #define LIMIT_SPAN 256 /* bytes that are reported when a pattern gave up */
 
 size_t match_back(const struct compiled *c, struct slice text, size_t at)
@@ -94,7 +94,8 @@ void words_first(uint64_t set[4], const char *words)
 }
 
 /* One of "a|b c" stands whole in text[from, to). */
-static bool words_in(struct slice text, size_t from, size_t to, const struct naming *words, bool more)
+static bool words_in(struct slice text, size_t from, size_t to, const struct naming *words,
+		     bool more)
 {
 	struct slice seen = slice_sub(text, 0, to);
 
@@ -163,8 +164,8 @@ static enum verdict value_try(const struct compiled *c, struct regex_scratch *s,
 	if (confidence <= 0)
 		return MATCH_NO;
 	if (c->words.list) {
-		enum verdict near = words_near(&c->words, v, m.start, m.end,
-						   c->def->flags & DETECT_WORDS_LEFT);
+		enum verdict near =
+			words_near(&c->words, v, m.start, m.end, c->def->flags & DETECT_WORDS_LEFT);
 
 		if (near != MATCH_YES)
 			return near;

@@ -9,7 +9,8 @@
 #include <pcre2.h>
 #include <stdlib.h>
 
-/* Our patterns need under a thousand steps a window; an operator's gets 50 times that, then fails. */
+/* Our patterns need under a thousand steps a window; an operator's gets 50 times that, then fails.
+ */
 #define MATCH_LIMIT 50000
 #define HEAP_LIMIT_KIB 1024
 #define JIT_STACK_MIN (32 * 1024)
@@ -49,12 +50,14 @@ int regex_new(const char *pattern, unsigned flags, struct regex **out, struct re
 
 	if (!r)
 		return -ENOMEM;
+	/* Looking ahead for a byte that every match needs costs more than failing at the first one.
+	 */
 	if (flags & REGEX_ANCHORED)
-		options |= PCRE2_ANCHORED;
+		options |= PCRE2_ANCHORED | PCRE2_NO_START_OPTIMIZE;
 	if (flags & REGEX_IGNORE_CASE)
 		options |= PCRE2_CASELESS;
-	r->code = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, options, &error, &offset,
-				NULL);
+	r->code = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, options, &error,
+				&offset, NULL);
 	if (!r->code) {
 		why->offset = offset;
 		pcre2_get_error_message(error, (PCRE2_UCHAR *)why->text, sizeof(why->text));
@@ -115,8 +118,8 @@ enum regex_result regex_match(const struct regex *r, struct regex_scratch *s, st
 	const PCRE2_SIZE *at = pcre2_get_ovector_pointer(s->match);
 	int n;
 
-	/* One pair is kept, so a pattern with groups returns 0: a match all the same. The direct JIT
-	 * entry leaves out checks of arguments that half of a short match would go into. */
+	/* One pair is kept, so a pattern with groups returns 0: a match all the same. The direct
+	 * JIT entry leaves out checks of arguments that half of a short match would go into. */
 	n = (r->jit ? pcre2_jit_match : pcre2_match)(r->code, (PCRE2_SPTR)text.ptr, text.len, from,
 						     more ? PCRE2_PARTIAL_HARD : 0, s->match,
 						     s->context);

@@ -37,8 +37,8 @@ size_t regex_lookbehind(const struct regex *r);
 
 /*
  * Searches text from `from`; text before it is context. more: text may follow, so a match that the
- * end of the text could change is REGEX_PARTIAL. start and end are set on YES (the match; the whole,
- * not a group) and PARTIAL (from where it could match, and the end of the text).
+ * end of the text could change is REGEX_PARTIAL. start and end are set on YES (the match; the
+ * whole, not a group) and PARTIAL (from where it could match, and the end of the text).
  */
 enum regex_result regex_match(const struct regex *r, struct regex_scratch *s, struct slice text,
 			      size_t from, bool more, size_t *start, size_t *end);

@@ -109,8 +109,8 @@ static long sweep_winner(const struct dlp *d, const uint8_t *action, const struc
 	long best = -1;
 
 	for (size_t i = 0; i < w->n; i++)
-		if (best < 0 || weight(d, action, items[w->open[i]].type) >
-					weight(d, action, items[best].type))
+		if (best < 0 ||
+		    weight(d, action, items[w->open[i]].type) > weight(d, action, items[best].type))
 			best = (long)w->open[i];
 	return best;
 }

@@ -31,18 +31,18 @@ struct window {
 	struct buf text;    /* what is held, and DETECTOR_LEFT bytes before it */
 	uint64_t base, end; /* lane offsets of text's first byte, and past its last */
 	uint64_t safe;
-	uint64_t floor;     /* up to here an overflow was masked: findings begin after it */
+	uint64_t floor; /* up to here an overflow was masked: findings begin after it */
 	struct trigger_state state;
 	struct candidate *open;
 	size_t n_open, open_cap;
 	uint64_t rule_from[DLP_RULES_MAX]; /* matches that begin before it are known */
-	struct raw_list held, logged; /* decided, not yet returned */
-	struct raw_list shadow;       /* returned, but may still outrank something logged */
-	struct hold hold[2];          /* by [is held]: see window_settle() */
-	uint64_t begun[2][TRIGGER_WORDS]; /* trigger positions where a finding may have begun */
-	uint16_t reach[64];           /* detectors whose value reaches back, not off */
+	struct raw_list held, logged;	   /* decided, not yet returned */
+	struct raw_list shadow;		   /* returned, but may still outrank something logged */
+	struct hold hold[2];		   /* by [is held]: see window_settle() */
+	uint64_t begun[2][TRIGGER_WORDS];  /* trigger positions where a finding may have begun */
+	uint16_t reach[64];		   /* detectors whose value reaches back, not off */
 	size_t n_reach;
-	bool logs;                    /* some type is logged only */
+	bool logs; /* some type is logged only */
 	uint8_t action[DLP_TYPES_MAX];
 };
 
@@ -161,7 +161,8 @@ static int triggers_run(struct window *w, struct slice more)
 		trigger_step(set, &w->state, (unsigned char)more.ptr[i], &hits);
 		w->end++;
 		for (size_t k = 0; hits && k < set->n_words && r == 0; k++)
-			for (uint64_t on = w->state.on[k] & set->last[k]; on && r == 0; on &= on - 1)
+			for (uint64_t on = w->state.on[k] & set->last[k]; on && r == 0;
+			     on &= on - 1)
 				r = trigger_fired(w, set->id[k][__builtin_ctzll(on)], w->end);
 	}
 	return r;
@@ -244,7 +245,8 @@ static void begun_hold(struct window *w, const struct view *v)
 	const struct trigger_set *set = w->d->set;
 
 	for (size_t k = 0; k < set->n_words; k++)
-		for (uint64_t on = w->state.on[k] & (w->begun[0][k] | w->begun[1][k]); on; on &= on - 1) {
+		for (uint64_t on = w->state.on[k] & (w->begun[0][k] | w->begun[1][k]); on;
+		     on &= on - 1) {
 			size_t bit = (size_t)__builtin_ctzll(on);
 			const struct trigger_use *t = &w->d->triggers[set->id[k][bit]];
 			size_t at = v->text.len - 1 - set->at[k][bit];

@@ -119,7 +119,8 @@ static bool feed(struct slice text, const uint8_t *action, size_t hold_max, unsi
 			break;
 	}
 	window_free(w);
-	qsort(out->items, out->n, sizeof(*out->items), by_place);
+	if (out->n)
+		qsort(out->items, out->n, sizeof(*out->items), by_place);
 	return good && safe == text.len;
 }
 
