@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #define HEARTBEAT_MS 250
-#define SCOPES_MS 2000       /* units come and go: the mode table follows */
+#define SCOPES_MS 500        /* units come and go: the mode table follows */
 #define BPF_FS 0xcafe4a11
 #define LISTED_CACHE 4096
 
@@ -93,7 +93,7 @@ static void scopes_tick(struct timer *t)
 {
 	struct monitor *m = container_of(t, struct monitor, scopes_timer);
 
-	(void)monitor_scopes_apply(m);
+	(void)monitor_units_follow(m);
 	(void)timer_arm(m->loop, t, SCOPES_MS);
 }
 
@@ -250,6 +250,7 @@ int monitor_main(const struct options *o)
 		m->heartbeat.fn = heartbeat;
 		m->scopes_timer.fn = scopes_tick;
 		heartbeat(&m->heartbeat);
+		(void)monitor_scopes_apply(m);
 		scopes_tick(&m->scopes_timer);
 		r = loop_run(m->loop);
 	}

@@ -79,6 +79,8 @@ int monitor_main(const struct options *o);
 int monitor_rules_load(struct monitor *m, struct buf *why);
 /* The kernel's mode table; again whenever units may have come or gone. */
 int monitor_scopes_apply(struct monitor *m);
+/* The same where the policy names units: they come and go. */
+int monitor_units_follow(struct monitor *m);
 void monitor_rules_free(struct monitor *m);
 
 /* processes.c */

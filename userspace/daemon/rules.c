@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define RULES_FILE_MAX (16U << 20)
-#define UNIT_CGROUPS_MAX 256
+#define UNIT_CGROUPS_MAX 4096U
 
 static int sealed_copy(const char *name, struct slice text)
 {
@@ -50,30 +50,56 @@ static struct kern_mode mode_entry(const struct monitor *m, const struct policy_
 	};
 }
 
+static bool has_units(const struct monitor *m)
+{
+	for (size_t i = 0; i < m->n_scopes; i++)
+		if (m->scopes[i].kind == SP_SCOPE_CGROUP)
+			return true;
+	return false;
+}
+
 int monitor_scopes_apply(struct monitor *m)
 {
-	struct kern_mode *modes = calloc(m->n_scopes * UNIT_CGROUPS_MAX + 1, sizeof(*modes));
-	size_t n = 0;
-	int r;
+	uint64_t *ids = calloc(UNIT_CGROUPS_MAX, sizeof(*ids));
+	size_t cap = m->n_scopes + UNIT_CGROUPS_MAX, n = 0;
+	struct kern_mode *modes = calloc(cap, sizeof(*modes));
+	int r = ids && modes ? 0 : -ENOMEM;
 
-	if (!modes)
-		return -ENOMEM;
-	for (size_t i = 0; i < m->n_scopes; i++) {
+	for (size_t i = 0; r == 0 && i < m->n_scopes; i++) {
 		const struct policy_scope *s = &m->scopes[i];
-		uint64_t ids[UNIT_CGROUPS_MAX];
-		size_t k;
+		size_t k = 1;
 
-		if (s->kind != SP_SCOPE_CGROUP) {
-			modes[n++] = mode_entry(m, s, s->kind == SP_SCOPE_UID ? s->uid : 0);
-			continue;
+		ids[0] = s->kind == SP_SCOPE_UID ? s->uid : 0;
+		if (s->kind == SP_SCOPE_CGROUP)
+			k = whois_unit_cgroups(m->whois, s->unit, ids, UNIT_CGROUPS_MAX);
+		if (k > UNIT_CGROUPS_MAX) {
+			log_warn("only %u of %zu cgroups of \"%s\" are governed by their own mode; narrow the "
+				 "pattern in the policy", UNIT_CGROUPS_MAX, k, s->unit);
+			k = UNIT_CGROUPS_MAX;
 		}
-		k = whois_unit_cgroups(m->whois, s->unit, ids, UNIT_CGROUPS_MAX);
-		for (size_t j = 0; j < MIN(k, (size_t)UNIT_CGROUPS_MAX); j++)
+		if (n + k > cap) {
+			struct kern_mode *more = realloc(modes, (cap * 2 + k) * sizeof(*modes));
+
+			if (!more) {
+				r = -ENOMEM;
+				break;
+			}
+			modes = more;
+			cap = cap * 2 + k;
+		}
+		for (size_t j = 0; j < k; j++)
 			modes[n++] = mode_entry(m, s, ids[j]);
 	}
-	r = kern_modes_set(m->kern, modes, n);
+	if (r == 0)
+		r = kern_modes_set(m->kern, modes, n);
 	free(modes);
+	free(ids);
 	return r;
+}
+
+int monitor_units_follow(struct monitor *m)
+{
+	return has_units(m) ? monitor_scopes_apply(m) : 0;
 }
 
 void monitor_rules_free(struct monitor *m)
@@ -161,6 +187,8 @@ int monitor_rules_load(struct monitor *m, struct buf *why)
 	}
 	if (r == 0)
 		r = snapshot_load(in, m->o.mode, m->generation + 1, why, &s);
+	if (r == 0 && policy_warnings(s->policy).len)
+		log_warn("the policy is taken, but: %.*s", SLICE_FMT(policy_warnings(s->policy)));
 	if (r == 0)
 		r = rules_take(m, s, text);
 	snapshot_unref(s);

@@ -6,8 +6,9 @@
 #include "daemon/monitor.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "discover/sightings.h"
-#include "net/sock.h"
+#include "net/diag.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -45,6 +46,8 @@ static const char *remark(const struct sighting *s)
 {
 	const struct sp_event *e = s->event;
 
+	if (e->kind == SP_EVENT_HELLO && e->verdict == SP_REFUSED)
+		return "ended: the address was not known before the ClientHello; a retry is redirected";
 	if (e->kind == SP_EVENT_HELLO)
 		return "named in a ClientHello on an address not known before";
 	if (e->kind == SP_EVENT_QUIC)
@@ -67,7 +70,7 @@ static void on_sighting(void *ctx, const struct sighting *s)
 	r.bytes_out = s->bytes_out;
 	r.bytes_in = s->bytes_in;
 	r.duration_us = s->duration_us;
-	if (s->event->kind == SP_EVENT_CONNECT && s->event->verdict == SP_REFUSED) {
+	if (s->event->verdict == SP_REFUSED && s->event->kind != SP_EVENT_QUIC) {
 		r.kind = RECORD_REFUSED;
 		r.action = r.would = ACTION_BLOCKED;
 	}
@@ -76,10 +79,24 @@ static void on_sighting(void *ctx, const struct sighting *s)
 	m->seen_records++;
 }
 
+/* The kernel drops all that this socket sends: end it, or its application would wait for ever. */
+static void held_end(const struct sp_event *e)
+{
+	struct sock_addr to = { .port = (uint16_t)e->port };
+	int r;
+
+	memcpy(to.ip, e->addr, sizeof(to.ip));
+	r = diag_destroy(e->cookie, &to);
+	if (r < 0 && r != -ENOENT)
+		log_warn("cannot end a held connection: %s; the application has to time out", strerror(-r));
+}
+
 void seen_event(void *ctx, const struct sp_event *e)
 {
 	struct monitor *m = ctx;
 
+	if (e->kind == SP_EVENT_HELLO && e->verdict == SP_REFUSED)
+		held_end(e);
 	sightings_event(m->seen->sightings, e);
 }
 
