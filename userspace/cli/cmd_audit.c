@@ -239,12 +239,20 @@ static void hit_take(void *arg, const struct chain_link *line)
 static int search(const struct audit_options *o, int argc)
 {
 	struct hits h = { .o = o };
+	struct log_files files = { 0 };
 	uint64_t first;
 	char path[PATH_MAX];
 	int r = log_path(o, path, LOG_NAME);
 
 	if (argc)
 		return cli_usage("audit", "search takes options only");
+	if (r == 0)
+		r = log_files_list(path, &files);
+	if (r == 0 && !files.n)
+		r = -ENOENT;
+	log_files_done(&files);
+	if (r < 0)
+		return failed(path, r);
 	h.line = calloc(o->limit, sizeof(*h.line));
 	if (!h.line)
 		return failed(path, -ENOMEM);

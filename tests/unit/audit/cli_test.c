@@ -102,7 +102,7 @@ static void search(void)
 	t_int(lines(), 1, "one");
 	t_int(RUN(cmd_audit, "search", "--state", dir, "--model", "none"), 1, "nothing: 1");
 	t_int(RUN(cmd_audit, "search", "--since", "soon"), 2, "usage: 2");
-	t_int(RUN(cmd_audit, "search", "--state", "/nonexistent"), 1, "no log: nothing");
+	t_int(RUN(cmd_audit, "search", "--state", "/nonexistent"), 3, "no log: 3");
 }
 
 static void tail(void)
