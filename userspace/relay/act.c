@@ -25,7 +25,7 @@ int request_decide(struct txn *t)
 	};
 	policy_decide(t->rules->policy, &t->facts, &t->decision);
 	a = t->decision.dlp_response;
-	for (size_t i = 0; i < dlp_n_types(t->rules->dlp) && !t->edit_reply; i++)
+	for (size_t i = 0; i < dlp_n_types(t->rules->dlp) && !t->edit_reply && !t->not_ai; i++)
 		t->edit_reply = t->decision.mode == SP_MODE_ENFORCE && a[i] >= DLP_REDACT;
 	return 0;
 }
@@ -201,7 +201,7 @@ static int edit(struct txn *t)
 		s[n++] = (struct splice){ m->start, m->end, arena_dup(&t->arena, buf_slice(&escaped)) };
 		buf_done(&escaped);
 	}
-	if (r == 0 && t->reserved && t->dialect->ask_usage &&
+	if (r == 0 && t->reserved && !t->signs_body && t->dialect->ask_usage &&
 	    t->dialect->ask_usage(&t->message, &t->arena, &usage) == 1) {
 		s[n++] = usage;
 		t->asked_usage = true;
@@ -227,7 +227,7 @@ int request_act(struct txn *t)
 	int r;
 
 	t->would = would_do(t, worst);
-	if (t->decision.mode != SP_MODE_ENFORCE)
+	if (t->decision.mode != SP_MODE_ENFORCE || t->not_ai)
 		return 0;
 	if (t->decision.verdict == VERDICT_BLOCK)
 		return txn_refuse(t, 400, "policy_violation", "blocked by rule \"%s\"%s%s",
@@ -243,7 +243,7 @@ int request_act(struct txn *t)
 	if (t->over >= 0 && !t->reserved)
 		return txn_refuse(t, 400, "budget_exceeded", "the budget \"%s\" is used up for this %s",
 				  t->budget[t->over]->id, t->budget[t->over]->monthly ? "month" : "day");
-	if (worst == DLP_REDACT && t->dialect->signs_body)
+	if (worst == DLP_REDACT && t->signs_body)
 		return txn_refuse(t, 400, "content_policy_violation",
 				  "the request holds data to be masked, but its body is signed");
 	r = edit(t);

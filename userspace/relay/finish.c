@@ -182,6 +182,8 @@ static void record_write(struct txn *t, const struct usage *u, bool estimated, i
 	r->priced = t->price != NULL;
 	record_findings(t, r, &t->findings, t->decision.dlp_request, "request");
 	record_findings(t, r, &t->reply_findings, t->decision.dlp_response, "response");
+	if (!t->reply_findings.n)
+		record_findings(t, r, &t->whole_findings, t->decision.dlp_response, "response");
 	for (size_t i = 0; i < t->reply.n_tool_calls && i < RECORD_TOOLS; i++) {
 		slice_copy(r->tool[i], sizeof(r->tool[i]), t->reply.tool_calls[i]);
 		r->n_tools = (uint32_t)i + 1;
@@ -211,7 +213,7 @@ static void settle(struct txn *t)
 	usage_settle(t, &u, &estimated);
 	cost = price ? price_cost(price, &u) : 0;
 	if (t->reserved)
-		budget_settle(t->c->w->budgets, &t->reservation, cost, u.input + u.output);
+		budget_settle(t->c->w->budgets, &t->reservation, cost, u.input + u.output + u.unlisted);
 	if (t->warned >= 0)
 		log_warn("budget passed its warning line budget=%s percent=%u", t->budget[t->warned]->id,
 			 t->budget[t->warned]->warn_percent);

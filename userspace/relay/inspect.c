@@ -55,6 +55,8 @@ enum dlp_action inspect_strictest(const struct findings *f, const uint8_t *actio
 
 int request_inspect(struct txn *t)
 {
+	if (t->not_ai)
+		return 0;
 	return inspect_parts(t, t->decision.dlp_request, &t->message.doc, t->text, t->message.parts, t->message.n_parts,
 			     &t->findings);
 }

@@ -25,7 +25,7 @@ static bool is_text(const struct http_head *h)
 
 static enum reply_mode mode_of(const struct txn *t)
 {
-	if (t->reply_head.no_body || t->too_big)
+	if (t->reply_head.no_body || t->too_big || t->not_ai)
 		return REPLY_PASS;
 	if (content_is(&t->reply_head, "text/event-stream") && t->reply_coding == CODING_IDENTITY)
 		return REPLY_STREAM;
@@ -95,7 +95,7 @@ int reply_on_data(struct txn *t, struct slice d)
 	t->bytes_in += d.len;
 	if (t->mode == REPLY_STREAM)
 		return t->reply_done ? 0 : stream_feed(t, d);
-	if (!t->reply_copy_full && is_text(&t->reply_head)) {
+	if (!t->reply_copy_full && !t->not_ai && is_text(&t->reply_head)) {
 		r = buf_append(&t->reply_body, d);
 		if (r == -ENOBUFS) {
 			t->reply_copy_full = true;

@@ -39,6 +39,14 @@ static bool misdirected(const struct txn *t)
 	return a.len && !slice_ieq(a, slice_str(t->c->host));
 }
 
+/* AWS Signature Version 4 covers the body's hash ("Create a signed AWS API request", step 1). */
+static bool is_signed(const struct http_head *h)
+{
+	struct slice v = http_header(h, "authorization");
+
+	return v.ptr && slice_starts(v, SLICE("AWS4-"));
+}
+
 int request_read(struct txn *t)
 {
 	struct conn *c = t->c;
@@ -55,6 +63,10 @@ int request_read(struct txn *t)
 	if (t->head.upgrade)
 		return txn_refuse(t, 426, "upgrade_required",
 				  "WebSocket is not inspected here; use HTTP requests");
+	t->not_ai = c->match.n_paths && !catalog_find_path(t->rules->catalog, slice_str(c->host), t->head.target,
+							   &(struct catalog_match){ 0 });
+	if (t->not_ai)
+		return 0;
 	r = body_decode(t);
 	if (r < 0) {
 		t->text = buf_slice(&t->body);
@@ -62,7 +74,13 @@ int request_read(struct txn *t)
 		if (r != 0)
 			return r;
 	}
-	r = dialect_read_request(t->dialect, t->text, t->endpoint.model, &t->arena, &t->message);
+	t->signs_body = t->dialect->signs_body || is_signed(&t->head);
+	r = dialect_read_request(t->dialect, t->text, endpoint_model(&t->endpoint, &t->arena), &t->arena,
+				 &t->message);
 	t->model_asked = t->message.model;
+	/* Not JSON as we read it (a byte order mark, UTF-16, a lone surrogate), and who knows what the
+	 * provider makes of it: that is no inspection. */
+	if (r == 0 && t->text.len && !t->message.doc.n && strcmp(t->dialect->name, "generic") != 0)
+		return -EBADMSG;
 	return r;
 }

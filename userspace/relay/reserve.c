@@ -52,7 +52,7 @@ int request_reserve(struct txn *t)
 	int64_t unlimited = 0;
 	int r;
 
-	if (!t->endpoint.inference)
+	if (!t->endpoint.inference || t->not_ai)
 		return 0;
 	t->price = price_find(t->rules->prices, t->facts.provider, t->message.model);
 	t->n_budgets = policy_budgets(t->rules->policy, &t->facts, t->budget, BUDGETS_MAX);
@@ -69,7 +69,7 @@ int request_reserve(struct txn *t)
 			break;
 		if (t->over < 0)
 			t->over = which;
-		if (t->budget[which]->downgrade && t->message.model_node && !t->dialect->signs_body &&
+		if (t->budget[which]->downgrade && t->message.model_node && !t->signs_body &&
 		    t->decision.mode == SP_MODE_ENFORCE && !t->downgrade.ptr &&
 		    !slice_is(t->message.model, t->budget[which]->downgrade))
 			downgrade(t, t->budget[which]);

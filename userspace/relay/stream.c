@@ -14,7 +14,7 @@
 #include <stdlib.h>
 
 #define LANES_MAX 256
-#define HOLD_MAX 8192         /* bytes of one lane that a possible match may hold back */
+#define HOLD_MAX 16384        /* bytes of a lane a match may hold back; from here up windows are exact */
 #define HELD_MAX (4U << 20)   /* bytes of events held in all */
 
 struct lane {
@@ -306,6 +306,16 @@ static int held_new(struct txn *t, const struct sse_event *e, struct held **out)
 	return 0;
 }
 
+/*
+ * Findings in whole texts. Most repeat what was streamed before, so each type is counted apart and the
+ * record takes these only where the lanes found none.
+ */
+static void whole_found(struct txn *t, const struct findings *f)
+{
+	for (size_t i = 0; i < f->n; i++)
+		(void)inspect_keep(&t->whole_findings, &f->items[i]);
+}
+
 /* Whole texts inside an event (repeats of what was streamed): scanned and masked on the spot. */
 static int own_text(struct txn *t, const struct jdoc *doc, const struct part *p, struct held *h)
 {
@@ -316,8 +326,7 @@ static int own_text(struct txn *t, const struct jdoc *doc, const struct part *p,
 
 	if (r < 0 || !f.n)
 		return r;
-	for (size_t i = 0; i < f.n; i++)
-		(void)inspect_keep(&t->reply_findings, &f.items[i]);
+	whole_found(t, &f);
 	if (inspect_strictest(&f, t->decision.dlp_response) == DLP_BLOCK)
 		return 1;
 	r = act_splices(t, doc, p, &f, t->decision.dlp_response, &s, &n);
@@ -385,6 +394,12 @@ static int event_pass(struct txn *t, const struct sse_event *e, const struct jdo
 
 		if (l && lane_push(t, l, jspan_text(doc, &doc->nodes[p->node], &t->event_arena), false) < 0)
 			t->reply_copy_full = true;
+		if (!l) {
+			struct findings whole = { .arena = &t->event_arena };
+
+			if (inspect_parts(t, t->decision.dlp_response, doc, doc->text, p, 1, &whole) == 0)
+				whole_found(t, &whole);
+		}
 	}
 	return t->asked_usage && t->reply.usage_chunk ? 0 : reply_send_data(t, e->raw);
 }

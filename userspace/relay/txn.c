@@ -40,7 +40,7 @@ int txn_new(struct conn *c, struct txn **out)
 	buf_init(&t->edited, (size_t)c->w->setup.max_body * 2);
 	buf_init(&t->reply_body, c->w->setup.max_body);
 	buf_init(&t->edited_reply, (size_t)c->w->setup.max_body * 2);
-	t->findings.arena = t->reply_findings.arena = &t->arena;
+	t->findings.arena = t->reply_findings.arena = t->whole_findings.arena = &t->arena;
 	t->decision = c->decision;
 	*out = t;
 	return 0;

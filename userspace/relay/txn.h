@@ -40,6 +40,8 @@ struct txn {
 	struct buf plain;                      /* decoded when it came with a content coding */
 	struct slice text;                     /* what was read: body or plain */
 	struct endpoint endpoint;
+	bool not_ai;                           /* a path of a shared host that is no AI: forwarded unread */
+	bool signs_body;                       /* an edit would break the caller's signature */
 	const struct dialect *dialect;
 	struct message message;
 	struct slice model_asked;
@@ -68,6 +70,7 @@ struct txn {
 	bool reply_copy_full;                  /* over the cap: no longer read */
 	enum coding reply_coding;
 	struct findings reply_findings;
+	struct findings whole_findings;        /* of whole texts in a stream: mostly repeats of lanes */
 	bool edit_reply;                       /* the policy may change or block answers */
 	struct sse sse;
 	bool sse_ready;
