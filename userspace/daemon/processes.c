@@ -24,7 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SPOOL_SIZE (16U << 20)
+#define SPOOL_SIZE (4U << 20) /* some 5,000 records: a second of a busy worker */
 #define SIGNER_WAIT_MS 10000 /* making a CA takes a moment on a busy machine */
 #define RECORDER_WAIT_MS 20000 /* it may have to drain what was left behind */
 #define ALIVE_NS 1000000000ULL

@@ -109,6 +109,7 @@ static void conn_start(struct worker *w, int fd)
 	}
 	memcpy(c->to.ip, c->origin.addr, sizeof(c->to.ip));
 	c->to.port = (uint16_t)c->origin.port;
+	sock_addr_text(&c->to, c->address);
 	c->caller = caller_find(w, &c->origin.task);
 	sock_no_delay(fd);
 	conn_timer(c, PEEK_MS);

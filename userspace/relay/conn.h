@@ -58,6 +58,8 @@ struct conn {
 	struct sock_addr to;           /* where the application wanted to go */
 	struct caller *caller;
 	uint32_t ask;
+	char address[SOCK_TEXT_LEN];   /* of `to`, as text */
+	char tls_text[24];             /* of the client side, for records; made once */
 	char host[256];                /* server name, lower case; "" unknown */
 	struct catalog_match match;    /* match.provider NULL: no AI host after all */
 	struct decision decision;      /* at connect time */
@@ -67,10 +69,12 @@ struct conn {
 	bool keep_alive;               /* the client may send another request */
 	bool upstream_keep;            /* the provider's connection may carry another one */
 	bool resume;                   /* a transaction ended: look for the next request */
+	bool settled;                  /* idle for a moment: upstream pooled, buffers given back */
 	bool closing;                  /* only what is in client.out is still to be written */
 	bool any_request;              /* a byte of a request was read: the client trusts us */
 	bool not_tls;                  /* the first bytes are no ClientHello */
 	bool plain_http;               /* ... but an HTTP request in the clear */
+	bool distrusts;                /* the client broke off over our certificate, now or before */
 	bool h2_only;                  /* offers ALPN, but not http/1.1 */
 	char upstream_error[160];      /* upstream cannot be had, and why; requests answer 502 */
 	bool upstream_untrusted;       /* because of its certificate: no use in trying again */

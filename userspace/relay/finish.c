@@ -14,13 +14,14 @@ static void tls_text(const struct tls *t, char *out, size_t size)
 	if (!t)
 		return;
 	tls_info(t, &i);
-	(void)snprintf(out, size, "%s%s", i.version, i.resumed ? " resumed" : "");
+	slice_copy(out, size, slice_str(i.version));
+	if (i.resumed)
+		strncat(out, " resumed", size - strlen(out) - 1);
 }
 
 static void record_conn(struct conn *c, struct record *r)
 {
 	struct slice host = slice_str(c->host);
-	char address[SOCK_TEXT_LEN];
 
 	memset(r, 0, sizeof(*r));
 	if (c->caller)
@@ -30,9 +31,10 @@ static void record_conn(struct conn *c, struct record *r)
 	slice_copy(r->rule, sizeof(r->rule), slice_str(c->decision.rule));
 	slice_copy(r->provider, sizeof(r->provider), slice_str(c->match.provider ? c->match.provider->id : ""));
 	slice_copy(r->host, sizeof(r->host), host);
-	sock_addr_text(&c->to, address);
-	slice_copy(r->address, sizeof(r->address), slice_str(address));
-	tls_text(c->client.tls, r->tls_client, sizeof(r->tls_client));
+	slice_copy(r->address, sizeof(r->address), slice_str(c->address));
+	if (!c->tls_text[0])
+		tls_text(c->client.tls, c->tls_text, sizeof(c->tls_text));
+	memcpy(r->tls_client, c->tls_text, sizeof(r->tls_client));
 	tls_text(c->upstream.tls, r->tls_upstream, sizeof(r->tls_upstream));
 	r->input_tokens = r->output_tokens = r->cached_tokens = r->cache_write_tokens =
 		r->reasoning_tokens = -1;
@@ -51,6 +53,7 @@ void conn_record(struct conn *c, uint32_t kind, const char *reason, uint64_t out
 	r->duration_us = (clock_mono_ns() - c->started_mono_ns) / 1000;
 	r->bytes_out = out;
 	r->bytes_in = in;
+	r->distrust = c->distrusts;
 	slice_copy(r->reason, sizeof(r->reason), slice_str(reason));
 	(void)worker_record(c->w, r);
 }

@@ -8,11 +8,13 @@
 #include "relay/conn.h"
 
 #include "base/log.h"
+#include "relay/pool.h"
 #include "relay/txn.h"
 
 #include <errno.h>
 #include <stdio.h>
 
+#define SETTLE_MS 1000             /* idle so long, a connection gives back what it can */
 #define IDLE_MS (600U * 1000)      /* keep-alive without a request */
 #define REQUEST_MS (120U * 1000)   /* a request that has begun must go on */
 
@@ -167,6 +169,7 @@ static void client_ended(struct conn *c, ssize_t n)
 	c->client.eof = true;
 	if (!c->any_request && tls_client_distrusts(c->client.tls, n == -ECONNRESET)) {
 		metric_add(c->w->metrics, distrusted, 1);
+		c->distrusts = true;
 		distrust_learn(c->w, &c->caller->who, slice_str(c->host));
 		conn_record(c, RECORD_REFUSED, "the client does not trust our CA: it left after the handshake",
 			    0, 0);
@@ -237,11 +240,19 @@ void http_idle(struct conn *c)
 		return;
 	}
 	c->client.codec->ops->next(c->client.codec);
+	c->resume = true;
+	c->settled = false;
+	conn_timer(c, SETTLE_MS);
+}
+
+/* Between requests for a moment: the upstream may serve others of this caller, memory goes back. */
+static void settle(struct conn *c)
+{
+	c->settled = true;
+	if (c->up == UPSTREAM_READY)
+		pool_put(c);
 	buf_trim(&c->client.in);
 	buf_trim(&c->client.out);
-	buf_trim(&c->upstream.in);
-	buf_trim(&c->upstream.out);
-	c->resume = true;
 	conn_timer(c, IDLE_MS);
 }
 
@@ -249,7 +260,7 @@ void http_start(struct conn *c)
 {
 	c->state = CONN_HTTP;
 	c->client.paused = false;
-	conn_timer(c, IDLE_MS);
+	conn_timer(c, SETTLE_MS);
 	interest(c, &c->client);
 	client_read(c);
 	resume(c);
@@ -425,6 +436,10 @@ void http_timeout(struct conn *c)
 	if (t && t->forwarded && t->complete) {
 		reply_broken(t, "the provider stalled");
 		resume(c);
+		return;
+	}
+	if (!t && !c->settled && !buf_size(&c->client.in)) {
+		settle(c);
 		return;
 	}
 	if (c->client.tls && !t)

@@ -127,6 +127,7 @@ void conn_decide(struct conn *c)
 	/* Where distrust means refusal the handshake may as well be tried: the store may be mended by now. */
 	if (!why && c->decision.on_distrust == DISTRUST_SPLICE &&
 	    distrust_known(c->w, &c->caller->who, slice_str(c->host))) {
+		c->distrusts = true;
 		pass_start(c, "the client does not trust our CA (learned); see sallyport trust");
 		return;
 	}

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "kern/kern.h"
+#include "relay/pool.h"
 #include "relay/txn.h"
 
 #include <errno.h>
@@ -100,6 +101,10 @@ void conn_upstream_open(struct conn *c)
 		c->state = CONN_UPSTREAM;
 		(void)loop_watch(c->w->loop, &c->client.watch, 0);
 	}
+	if (pool_take(c)) {
+		http_upstream_ready(c);
+		return;
+	}
 	conn_timer(c, CONNECT_MS);
 	c->up = UPSTREAM_CONNECT;
 	c->upstream_untrusted = false;
@@ -150,6 +155,7 @@ static void client_refused(struct conn *c, int r)
 	}
 	if (tls_client_distrusts(c->client.tls, false)) {
 		metric_add(c->w->metrics, distrusted, 1);
+		c->distrusts = true;
 		distrust_learn(c->w, who, slice_str(c->host));
 		log_warn("the client does not trust our CA exe=%s host=%s reason=\"%s\"; next time: %s; "
 			 "remedy: sallyport trust install, then restart the client",

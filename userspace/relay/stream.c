@@ -49,7 +49,7 @@ int stream_start(struct txn *t)
 {
 	sse_init(&t->sse);
 	t->sse_ready = true;
-	t->lanes = calloc(LANES_MAX, sizeof(*t->lanes));
+	t->lanes = calloc(LANES_MAX, sizeof(*t->lanes)); /* pointers: held events point at lanes */
 	return t->lanes ? 0 : -ENOMEM;
 }
 
@@ -81,8 +81,9 @@ void stream_free(struct txn *t)
 {
 	held_drop(t);
 	for (size_t i = 0; t->lanes && i < t->n_lanes; i++) {
-		window_free(t->lanes[i].window);
-		buf_done(&t->lanes[i].text);
+		window_free(t->lanes[i]->window);
+		buf_done(&t->lanes[i]->text);
+		free(t->lanes[i]);
 	}
 	free(t->lanes);
 	t->lanes = NULL;
@@ -97,17 +98,20 @@ static struct lane *lane_find(struct txn *t, uint32_t id)
 	struct lane *l;
 
 	for (size_t i = 0; i < t->n_lanes; i++)
-		if (t->lanes[i].id == id)
-			return &t->lanes[i];
+		if (t->lanes[i]->id == id)
+			return t->lanes[i];
 	if (t->n_lanes == LANES_MAX)
 		return NULL;
-	l = &t->lanes[t->n_lanes];
-	*l = (struct lane){ .id = id, .found.arena = &t->arena };
+	l = calloc(1, sizeof(*l));
+	if (!l)
+		return NULL;
+	l->id = id;
+	l->found.arena = &t->arena;
 	buf_init(&l->text, t->reply_body.max);
+	t->lanes[t->n_lanes++] = l;
 	if (t->edit_reply && window_new(t->rules->dlp, t->c->w->dlp_scratch, t->decision.dlp_response,
 					HOLD_MAX, &l->window) < 0)
 		return NULL;
-	t->n_lanes++;
 	return l;
 }
 
@@ -409,7 +413,7 @@ static int lanes_final(struct txn *t)
 	int block = 0;
 
 	for (size_t i = 0; i < t->n_lanes; i++) {
-		int r = lane_push(t, &t->lanes[i], (struct slice){ "", 0 }, true);
+		int r = lane_push(t, t->lanes[i], (struct slice){ "", 0 }, true);
 
 		if (r < 0)
 			return r;
@@ -470,7 +474,7 @@ static int scan_lanes(struct txn *t)
 {
 	for (size_t i = 0; i < t->n_lanes; i++) {
 		int r = dlp_scan_for(t->rules->dlp, t->c->w->dlp_scratch, t->decision.dlp_response,
-				     buf_slice(&t->lanes[i].text), (struct slice){ "", 0 }, (uint32_t)i, &t->reply_findings);
+				     buf_slice(&t->lanes[i]->text), (struct slice){ "", 0 }, (uint32_t)i, &t->reply_findings);
 
 		if (r < 0)
 			return r;

@@ -20,9 +20,69 @@ static const struct {
 	{ "forward", request_forward }, /* out to the provider                          */
 };
 
+#define SPARE_MAX 64          /* ended transactions a worker keeps for reuse */
+#define SPARE_BUF (32U << 10) /* a buffer that grew beyond this is not kept */
+
+static struct buf *const *txn_bufs(struct txn *t, struct buf *out[5])
+{
+	out[0] = &t->body;
+	out[1] = &t->plain;
+	out[2] = &t->edited;
+	out[3] = &t->reply_body;
+	out[4] = &t->edited_reply;
+	return out;
+}
+
+/* A fresh one, or one that ended, with its buffers and the first chunk of its arenas. */
+static struct txn *txn_get(struct worker *w)
+{
+	struct txn *t = w->spare, old;
+	struct buf *to[5], *from[5];
+
+	if (!t)
+		return calloc(1, sizeof(*t));
+	w->spare = t->next_spare;
+	w->n_spare--;
+	(void)txn_bufs(t, to);
+	(void)txn_bufs(&old, from);
+	for (size_t i = 0; i < ARRAY_LEN(to); i++)
+		*from[i] = *to[i];
+	old.arena = t->arena;
+	old.event_arena = t->event_arena;
+	memset(t, 0, sizeof(*t));
+	for (size_t i = 0; i < ARRAY_LEN(to); i++)
+		*to[i] = *from[i];
+	t->arena = old.arena;
+	t->event_arena = old.event_arena;
+	return t;
+}
+
+static void txn_destroy(struct txn *t)
+{
+	struct buf *b[5];
+
+	(void)txn_bufs(t, b);
+	for (size_t i = 0; i < ARRAY_LEN(b); i++)
+		buf_done(b[i]);
+	arena_done(&t->event_arena);
+	arena_done(&t->arena);
+	free(t);
+}
+
+void txn_spare_done(struct worker *w)
+{
+	while (w->spare) {
+		struct txn *t = w->spare;
+
+		w->spare = t->next_spare;
+		txn_destroy(t);
+	}
+	w->n_spare = 0;
+}
+
 int txn_new(struct conn *c, struct txn **out)
 {
-	struct txn *t = calloc(1, sizeof(*t));
+	struct txn *t = txn_get(c->w);
 
 	if (!t)
 		return -ENOMEM;
@@ -33,13 +93,9 @@ int txn_new(struct conn *c, struct txn **out)
 	t->id = worker_request_id(c->w, t->request_id);
 	t->over = t->warned = -1;
 	t->reply.usage = USAGE_NONE;
-	arena_init(&t->arena, TXN_ARENA_MAX);
-	arena_init(&t->event_arena, TXN_ARENA_MAX);
-	buf_init(&t->body, c->w->setup.max_body);
-	buf_init(&t->plain, c->w->setup.max_body);
-	buf_init(&t->edited, (size_t)c->w->setup.max_body * 2);
-	buf_init(&t->reply_body, c->w->setup.max_body);
-	buf_init(&t->edited_reply, (size_t)c->w->setup.max_body * 2);
+	t->arena.max = t->event_arena.max = TXN_ARENA_MAX;
+	t->body.max = t->plain.max = t->reply_body.max = c->w->setup.max_body;
+	t->edited.max = t->edited_reply.max = (size_t)c->w->setup.max_body * 2;
 	t->findings.arena = t->reply_findings.arena = t->whole_findings.arena = &t->arena;
 	t->decision = c->decision;
 	*out = t;
@@ -48,18 +104,29 @@ int txn_new(struct conn *c, struct txn **out)
 
 void txn_free(struct txn *t)
 {
+	struct worker *w;
+	struct buf *b[5];
+
 	if (!t)
 		return;
+	w = t->c->w;
 	stream_free(t);
-	buf_done(&t->body);
-	buf_done(&t->plain);
-	buf_done(&t->edited);
-	buf_done(&t->reply_body);
-	buf_done(&t->edited_reply);
-	arena_done(&t->event_arena);
-	arena_done(&t->arena);
 	snapshot_unref(t->rules);
-	free(t);
+	if (w->n_spare >= SPARE_MAX) {
+		txn_destroy(t);
+		return;
+	}
+	(void)txn_bufs(t, b);
+	for (size_t i = 0; i < ARRAY_LEN(b); i++) {
+		buf_clear(b[i]);
+		if (b[i]->cap > SPARE_BUF)
+			buf_done(b[i]);
+	}
+	arena_reset(&t->arena);
+	arena_reset(&t->event_arena);
+	t->next_spare = w->spare;
+	w->spare = t;
+	w->n_spare++;
 }
 
 int txn_step(struct txn *t)

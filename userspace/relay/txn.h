@@ -24,6 +24,7 @@ struct lane;
 
 struct txn {
 	struct conn *c;
+	struct txn *next_spare;                /* among the worker's spare ones */
 	struct arena arena;
 	struct snapshot *rules;
 	uint64_t id;
@@ -75,7 +76,7 @@ struct txn {
 	struct sse sse;
 	bool sse_ready;
 	struct arena event_arena;
-	struct lane *lanes;
+	struct lane **lanes;
 	size_t n_lanes;
 	struct held *held, *held_last;         /* events kept back, oldest first */
 	size_t held_bytes;
@@ -93,7 +94,8 @@ struct txn {
 };
 
 int txn_new(struct conn *c, struct txn **out);
-void txn_free(struct txn *t);
+void txn_free(struct txn *t);      /* its memory may wait for the next one */
+void txn_spare_done(struct worker *w);
 
 /* Body bytes as they come: collected up to the inspection limit, then by the fail mode. */
 int txn_body(struct txn *t, struct slice d);

@@ -8,7 +8,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "relay/conn.h"
+#include "relay/pool.h"
+#include "relay/txn.h"
 #include "tls/signer.h"
 
 #include <errno.h>
@@ -330,6 +331,8 @@ static void worker_done(struct worker *w)
 	while (w->conns)
 		conn_free(w->conns);
 	round_end(w);
+	pool_done(w);
+	txn_spare_done(w);
 	callers_done(w);
 	distrust_done(w);
 	tls_server_free(w->server);
@@ -360,6 +363,8 @@ int worker_run(int channel, int (*ready)(void *ctx), void *ctx)
 		r = callers_init(w);
 	if (r == 0)
 		r = distrust_init(w);
+	if (r == 0)
+		r = pool_init(w);
 	if (r == 0)
 		r = ready(ctx);
 	if (r == 0)

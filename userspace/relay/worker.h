@@ -20,6 +20,8 @@
 struct conn;
 struct caller;
 struct distrust_table;
+struct pool;
+struct txn;
 
 struct worker {
 	struct loop *loop;
@@ -51,6 +53,9 @@ struct worker {
 	uint32_t next_ask;
 	struct caller **callers;        /* cache by (pid, start) */
 	struct distrust_table *distrust;
+	struct pool *pool;              /* idle upstream connections */
+	struct txn *spare;              /* ended transactions whose memory waits for the next ones */
+	size_t n_spare;
 	uint64_t next_id;
 	bool stopping;
 	bool spooled;                   /* something was put since the recorder was last woken */
