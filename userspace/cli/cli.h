@@ -6,6 +6,10 @@
 
 #include <stdbool.h>
 
+#ifndef SALLYPORT_VERSION
+#define SALLYPORT_VERSION "0.1.0"
+#endif
+
 /* Exit status of every command (DESIGN.md section 6). */
 enum { EXIT_FINE = 0, EXIT_NO = 1, EXIT_USAGE = 2, EXIT_SYSTEM = 3 };
 

@@ -5,10 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#ifndef SALLYPORT_VERSION
-#define SALLYPORT_VERSION "0.1.0"
-#endif
-
 static const struct {
 	const char *name, *help;
 	int (*run)(int argc, char **argv);

@@ -10,6 +10,7 @@
 struct seen {
 	uint64_t cookie;          /* 0: free */
 	bool told;
+	bool lone;                /* by its ClientHello: no close will come */
 	struct sp_event event;
 	struct principal who;
 };
@@ -97,7 +98,7 @@ static void on_connect(struct sightings *t, const struct sp_event *e)
 	s = slot_get(t, e->cookie);
 	s->cookie = e->cookie;
 	s->event = *e;
-	s->told = false;
+	s->told = s->lone = false;
 	whois_resolve(t->whois, &e->task, &s->who);
 	if (!t->wait_ns || e->verdict == SP_REFUSED)
 		tell(t, s);
@@ -120,6 +121,17 @@ static void on_close(struct sightings *t, const struct sp_event *e)
 	s->cookie = 0;
 }
 
+static void on_hello(struct sightings *t, const struct sp_event *e)
+{
+	struct seen *s = slot_get(t, e->cookie);
+
+	s->cookie = e->cookie;
+	s->event = *e;
+	s->lone = true;
+	whois_resolve(t->whois, &e->task, &s->who);
+	tell(t, s);
+}
+
 void sightings_event(struct sightings *t, const struct sp_event *e)
 {
 	struct sighting one = { .event = e };
@@ -133,6 +145,8 @@ void sightings_event(struct sightings *t, const struct sp_event *e)
 		on_close(t, e);
 		break;
 	case SP_EVENT_HELLO:
+		on_hello(t, e);
+		break;
 	case SP_EVENT_QUIC:
 	case SP_EVENT_DIALLED:
 		whois_resolve(t->whois, &e->task, &who);
@@ -155,11 +169,21 @@ void sightings_tick(struct sightings *t, uint64_t now_ns)
 	}
 }
 
+const struct sp_event *sightings_find(struct sightings *t, uint64_t cookie,
+				      const struct principal **who)
+{
+	struct seen *s = cookie ? slot_find(t, cookie) : NULL;
+
+	if (s)
+		*who = &s->who;
+	return s ? &s->event : NULL;
+}
+
 size_t sightings_open(const struct sightings *t)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < SLOTS; i++)
-		n += t->slot[i].cookie != 0;
+		n += t->slot[i].cookie != 0 && !t->slot[i].lone;
 	return n;
 }

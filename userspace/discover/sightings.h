@@ -31,6 +31,9 @@ void sightings_free(struct sightings *t);
 void sightings_event(struct sightings *t, const struct sp_event *e);
 /* Tells the open connections that waited long enough; about once a second. now: CLOCK_MONOTONIC. */
 void sightings_tick(struct sightings *t, uint64_t now_ns);
+/* An open connection by its socket's cookie; NULL: not known. Lent until the next event. */
+const struct sp_event *sightings_find(struct sightings *t, uint64_t cookie,
+				      const struct principal **who);
 /* Connections that are open now. */
 size_t sightings_open(const struct sightings *t);
 
