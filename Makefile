@@ -104,6 +104,10 @@ check-bpf: $(BPFTESTS)
 check-e2e: $(B)/sallyport $(TOOLS)
 	$(Q)tests/run $(filter tests/e2e/$(STORY)%,$(STORIES))
 
+demo: deps
+	$(Q)$(MAKE) --no-print-directory all tools
+	$(Q)tests/demo/demo.sh
+
 bench: deps
 	$(Q)$(MAKE) --no-print-directory all tools
 	$(Q)tests/bench/run.sh $(BENCH)
@@ -129,6 +133,6 @@ sanitize:
 clean:
 	$(Q)rm -rf $(B) $(B)-fuzz $(B)-asan
 
-.PHONY: all tests units tools check-unit deps check check-bpf check-e2e bench fuzz fuzzers sanitize clean
+.PHONY: all tests units tools check-unit deps check check-bpf check-e2e demo bench fuzz fuzzers sanitize clean
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
