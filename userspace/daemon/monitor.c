@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "cli/cli.h"
 
 #include <errno.h>
@@ -243,6 +244,7 @@ int monitor_main(const struct options *o)
 
 		log_info("started mode=%s policy=%s cgroup=%s", modes[m->strictest],
 			 m->o.data_file[SNAPSHOT_POLICY], m->o.cgroup ? m->o.cgroup : "root");
+		memory_settle();
 		monitor_note(m, "daemon started, strictest mode %s", modes[m->strictest]);
 		prefetch_hosts_file(m);
 		(void)prefetch_start(m);

@@ -49,7 +49,7 @@ struct monitor {
 
 	struct child signer, worker, recorder, resolver;
 	struct slot slots[SLOTS_MAX];
-	struct timer restart, heartbeat, scopes_timer;
+	struct timer restart, heartbeat, scopes_timer, prefetch_timer;
 	struct watch events, signals, recorder_watch, resolver_watch;
 	int wake_fd;              /* eventfd: workers -> recorder */
 	int listeners[LISTENERS_MAX];
@@ -108,6 +108,7 @@ void control_free(struct monitor *m);
 
 /* prefetch.c */
 int prefetch_start(struct monitor *m);
+void prefetch_ended(struct monitor *m); /* its round is over */
 void prefetch_hosts_file(struct monitor *m);
 int prefetch_main(int channel, const struct options *o); /* the resolver process */
 

@@ -11,6 +11,7 @@
 #include "discover/resolver.h"
 
 #include <errno.h>
+#include <unistd.h>
 #include <string.h>
 
 #define ROUND_S 1800 /* from one round to the next */
@@ -31,13 +32,10 @@ int prefetch_main(int channel, const struct options *o)
 		r = sandbox_user("sallyport");
 	mistakes_done(&bad);
 	buf_done(&text);
-	while (r == 0) {
+	if (r == 0)
 		r = resolver_round(channel, c);
-		if (r == 0)
-			r = resolver_pause(channel, ROUND_S * 1000);
-	}
 	catalog_unref(c);
-	return r == -EPIPE ? 0 : 1;
+	return r == 0 || r == -EPIPE ? 0 : 1;
 }
 
 static void resolver_event(struct watch *w, uint32_t events)
@@ -49,11 +47,32 @@ static void resolver_event(struct watch *w, uint32_t events)
 		loop_unwatch(m->loop, w);
 }
 
+static void round_again(struct timer *t)
+{
+	(void)prefetch_start(container_of(t, struct monitor, prefetch_timer));
+}
+
+/* A process for each round: it need not sit there for the half hour between two. */
+void prefetch_ended(struct monitor *m)
+{
+	if (m->resolver.channel >= 0) {
+		resolver_event(&m->resolver_watch, EPOLLIN);
+		loop_unwatch(m->loop, &m->resolver_watch);
+		(void)close(m->resolver.channel);
+	}
+	m->resolver.channel = -1;
+	m->resolver.pid = 0;
+}
+
 int prefetch_start(struct monitor *m)
 {
 	int r;
 
-	if (!m->o.prefetch)
+	if (!m->o.prefetch || m->stopping)
+		return 0;
+	m->prefetch_timer.fn = round_again;
+	(void)timer_arm(m->loop, &m->prefetch_timer, ROUND_S * 1000ULL);
+	if (m->resolver.pid)
 		return 0;
 	m->resolver.role = "resolver";
 	r = child_start(&m->resolver, &m->o, NULL, 0);

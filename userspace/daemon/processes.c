@@ -24,7 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SPOOL_SIZE (4U << 20) /* some 5,000 records: a second of a busy worker */
+#define SPOOL_SIZE (16U << 20) /* some 10,000 exchanges: half a second of a busy worker */
 #define SIGNER_WAIT_MS 10000 /* making a CA takes a moment on a busy machine */
 #define RECORDER_WAIT_MS 20000 /* it may have to drain what was left behind */
 #define ALIVE_NS 1000000000ULL
@@ -480,8 +480,8 @@ void processes_reaped(struct monitor *m)
 			if (c->pid != pid)
 				continue;
 			if (c == &m->resolver) {
-				loop_unwatch(m->loop, &m->resolver_watch);
-				c->pid = 0;
+				/* What it found last still waits in the channel. */
+				prefetch_ended(m);
 				continue;
 			}
 			if (c == &m->worker)

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/def.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "spend/budget.h"
 
 #include <errno.h>
@@ -274,6 +275,7 @@ int recorder_main(int control_fd, const struct recorder_options *o)
 	rec->n_wakes = 1;
 	r = booking_open(o->state_dir, o->rotate_bytes, &rec->booking);
 	if (r == 0) {
+		memory_settle();
 		run(rec);
 		(void)drain_all(rec);
 		booking_sync(rec->booking);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/def.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "tls/signer.h"
 
 #include <errno.h>
@@ -223,6 +224,7 @@ int signer_main(int control_fd, const char *ca_dir, const char *const *permitted
 		log_warn("%.*s", SLICE_FMT(buf_slice(&why)));
 	buf_done(&why);
 	if (r == 0) {
+		memory_settle();
 		r = harden();
 		if (r < 0)
 			log_error("cannot set up the signer's sandbox: error=\"%s\"", strerror(-r));

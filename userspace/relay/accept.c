@@ -249,6 +249,8 @@ void conn_free(struct conn *c)
 	c->state = CONN_DEAD;
 	pass_free(c);
 	timer_disarm(w->loop, &c->timer);
+	starved_forget(c);
+	w->freed++;
 	side_close(c, &c->client);
 	side_close(c, &c->upstream);
 	caller_unref(c->caller);

@@ -46,6 +46,8 @@ struct conn {
 	struct worker *w;
 	struct conn *next, *prev;
 	struct conn *next_asking;
+	struct conn *next_starved;
+	uint64_t starved_ns;           /* since when it waits for room in the spool; 0 it does not */
 	enum conn_state state;
 	enum upstream_state up;
 	struct side client, upstream;
@@ -114,6 +116,10 @@ void http_upstream_event(struct conn *c, uint32_t events);
 int http_flush(struct conn *c, struct side *s);
 void http_idle(struct conn *c);            /* a transaction ended: the next one, or wait */
 void http_timeout(struct conn *c);
+void http_resume(struct conn *c);          /* after a transaction was stepped from outside the pump */
+/* forward.c: requests that wait for room in the spool */
+void starved_forget(struct conn *c);
+void starved_tick(struct timer *timer);
 extern const struct codec_events http_request_events, http_reply_events;
 
 /* finish.c */

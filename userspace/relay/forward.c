@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 /* Headers that no longer tell the truth about an edited body (dialects.md 0.11). */
 static int head_after_edit(struct txn *t)
@@ -32,6 +33,60 @@ static int head_prepare(struct txn *t)
 	return r;
 }
 
+#define STARVED_TICK_MS 5
+#define STARVED_MAX_NS (2ULL * 1000000000)
+
+void starved_forget(struct conn *c)
+{
+	for (struct conn **at = &c->w->starved; *at; at = &(*at)->next_starved) {
+		if (*at == c) {
+			*at = c->next_starved;
+			return;
+		}
+	}
+}
+
+void starved_tick(struct timer *timer)
+{
+	struct worker *w = container_of(timer, struct worker, starved_timer);
+	struct conn *c = w->starved;
+
+	w->starved = NULL;
+	while (c) {
+		struct conn *next = c->next_starved;
+
+		if (c->txn && c->state == CONN_HTTP) {
+			(void)txn_step(c->txn);
+			http_resume(c);
+		}
+		c = next;
+	}
+}
+
+/*
+ * The recorder is behind and the spool full: the request waits a little, as it would for a slow
+ * provider. False when it has waited long enough; then the fail mode decides.
+ */
+static bool starved_wait(struct conn *c)
+{
+	uint64_t now = loop_now_ns(c->w->loop), one = 1;
+
+	if (!c->starved_ns)
+		c->starved_ns = now;
+	if (now - c->starved_ns > STARVED_MAX_NS) {
+		c->starved_ns = 0;
+		return false;
+	}
+	c->next_starved = c->w->starved;
+	c->w->starved = c;
+	if (write(c->w->wake_fd, &one, sizeof(one)) < 0) {
+		/* Full: it is awake. */
+	}
+	if (!c->w->starved_timer.slot)
+		(void)timer_arm(c->w->loop, &c->w->starved_timer, STARVED_TICK_MS);
+	return true;
+}
+
 int forward_start(struct txn *t)
 {
 	struct conn *c = t->c;
@@ -42,10 +97,12 @@ int forward_start(struct txn *t)
 
 	if (c->up != UPSTREAM_READY)
 		return -ENOTCONN;
-	r = head_prepare(t);
+	r = c->starved_ns ? 0 : head_prepare(t);
 	if (r < 0)
 		return r;
-	r = txn_open(t);
+	r = t->opened ? 0 : txn_open(t);
+	if (r == -ENOSPC && starved_wait(c))
+		return -EAGAIN;
 	if (r < 0) {
 		r = txn_fail(t, "record", r);
 		if (r != 0)
@@ -59,6 +116,7 @@ int forward_start(struct txn *t)
 		r = codec->ops->send_end(codec, 0, out);
 	if (r < 0)
 		return r;
+	c->starved_ns = 0;
 	t->forwarded = true;
 	t->bytes_out += body.len;
 	t->sent_ns = loop_now_ns(c->w->loop);

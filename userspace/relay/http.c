@@ -204,7 +204,7 @@ static void client_read(struct conn *c)
 
 /* Between transactions: bytes of the next request may be waiting already. Runs from the event
  * handlers only, so that a client that pipelines a thousand requests cannot deepen the stack. */
-static void resume(struct conn *c)
+void http_resume(struct conn *c)
 {
 	while (c->state == CONN_HTTP && c->resume) {
 		c->resume = false;
@@ -249,6 +249,7 @@ void http_idle(struct conn *c)
 static void settle(struct conn *c)
 {
 	c->settled = true;
+	c->w->freed++;
 	if (c->up == UPSTREAM_READY)
 		pool_put(c);
 	buf_trim(&c->client.in);
@@ -263,7 +264,7 @@ void http_start(struct conn *c)
 	conn_timer(c, SETTLE_MS);
 	interest(c, &c->client);
 	client_read(c);
-	resume(c);
+	http_resume(c);
 }
 
 void http_client_event(struct conn *c, uint32_t events)
@@ -296,7 +297,7 @@ void http_client_event(struct conn *c, uint32_t events)
 		else
 			client_read(c);
 	}
-	resume(c);
+	http_resume(c);
 }
 
 /* ---- replies ---- */
@@ -395,7 +396,7 @@ void http_upstream_event(struct conn *c, uint32_t events)
 {
 	if ((events & EPOLLOUT) && c->upstream.blocked && http_flush(c, &c->upstream) < 0) {
 		upstream_trouble(c, "the provider reset the connection");
-		resume(c);
+		http_resume(c);
 		return;
 	}
 	if (c->txn && c->txn->too_big && c->client.paused && !c->txn->complete &&
@@ -409,7 +410,7 @@ void http_upstream_event(struct conn *c, uint32_t events)
 		else
 			upstream_read(c);
 	}
-	resume(c);
+	http_resume(c);
 }
 
 void http_upstream_ready(struct conn *c)
@@ -421,7 +422,7 @@ void http_upstream_ready(struct conn *c)
 	}
 	if (c->state == CONN_HTTP && c->txn) {
 		(void)txn_step(c->txn);
-		resume(c);
+		http_resume(c);
 	}
 }
 
@@ -435,7 +436,7 @@ void http_timeout(struct conn *c)
 	}
 	if (t && t->forwarded && t->complete) {
 		reply_broken(t, "the provider stalled");
-		resume(c);
+		http_resume(c);
 		return;
 	}
 	if (!t && !c->settled && !buf_size(&c->client.in)) {

@@ -2,12 +2,15 @@
 #include "relay/pool.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #define POOL_MAX 128           /* connections a worker keeps */
 #define POOL_MS (20U * 1000)   /* providers close theirs after a minute or more: be well before them */
 #define SWEEP_MS 2000
+#define TRIM_AFTER 64          /* connections that went idle or away since the last time */
+#define TRIM_PAD (256U << 10)  /* bytes of heap top kept for what comes next */
 
 struct pooled {
 	struct pooled *next;
@@ -72,6 +75,11 @@ static void pool_sweep(struct timer *t)
 		*at = p->next;
 		pool->n--;
 		pooled_close(p);
+	}
+	/* A heap full of holes stays resident: hand it back once a crowd has left. */
+	if (pool->w->freed >= TRIM_AFTER) {
+		pool->w->freed = 0;
+		(void)malloc_trim(TRIM_PAD);
 	}
 	(void)timer_arm(pool->w->loop, t, SWEEP_MS);
 }

@@ -7,6 +7,7 @@
 #include "base/channel.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "relay/pool.h"
 #include "relay/txn.h"
@@ -372,12 +373,15 @@ int worker_run(int channel, int (*ready)(void *ctx), void *ctx)
 	if (r == 0) {
 		w->channel_watch = (struct watch){ .fd = channel, .fn = channel_event };
 		w->alive.fn = alive_tick;
+		w->starved_timer.fn = starved_tick;
 		alive_tick(&w->alive);
 		loop_on_round(w->loop, round_end, w);
 		r = loop_watch(w->loop, &w->channel_watch, EPOLLIN);
 	}
-	if (r == 0)
+	if (r == 0) {
+		memory_settle();
 		r = loop_run(w->loop);
+	}
 	if (w->metrics)
 		worker_done(w);
 	free(w);

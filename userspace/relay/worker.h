@@ -56,6 +56,9 @@ struct worker {
 	struct pool *pool;              /* idle upstream connections */
 	struct txn *spare;              /* ended transactions whose memory waits for the next ones */
 	size_t n_spare;
+	struct conn *starved;           /* wait for room in the spool */
+	struct timer starved_timer;
+	unsigned freed;                 /* connections that gave memory back since the heap was trimmed */
 	uint64_t next_id;
 	bool stopping;
 	bool spooled;                   /* something was put since the recorder was last woken */
