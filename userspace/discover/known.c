@@ -9,17 +9,25 @@
 
 #define HOSTS_FILE_MAX (4U << 20)
 
+bool known_is_owner(const struct catalog *c, const struct catalog_host *h)
+{
+	struct catalog_match m;
+
+	return !h->exact || !catalog_find(c, slice_str(h->pattern), &m) || m.provider->number == h->provider;
+}
+
 int known_names(struct kern *k, const struct catalog *c)
 {
 	const struct catalog_host *h;
-	size_t n = catalog_hosts(c, &h);
+	size_t n = catalog_hosts(c, &h), n_names = 0;
 	cleanup(freep) struct kern_name *names = calloc(n + 1, sizeof(*names));
 
 	if (!names)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
-		names[i] = (struct kern_name){ h[i].pattern, h[i].suffix, h[i].provider };
-	return kern_names_set(k, names, n);
+		if (known_is_owner(c, &h[i]))
+			names[n_names++] = (struct kern_name){ h[i].pattern, h[i].suffix, h[i].provider };
+	return kern_names_set(k, names, n_names);
 }
 
 static bool next_word(struct slice *line, struct slice *word)

@@ -10,6 +10,12 @@
 
 #define KNOWN_HOSTS_FILE "/etc/hosts"
 
+/*
+ * Two providers may list one name (openai and codex: api.openai.com). Whose its addresses are is said
+ * by catalog_find(), for the kernel as for the worker: false for the other entries of an exact name.
+ */
+bool known_is_owner(const struct catalog *c, const struct catalog_host *h);
+
 /* All host patterns of the catalogue into the kernel's table. 0, -E2BIG, -ENOMEM, -errno. */
 int known_names(struct kern *k, const struct catalog *c);
 

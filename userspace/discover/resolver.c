@@ -3,6 +3,7 @@
 
 #include "base/channel.h"
 #include "base/clock.h"
+#include "discover/known.h"
 #include "net/sock.h"
 
 #include <errno.h>
@@ -56,7 +57,7 @@ int resolver_round(int channel, const struct catalog *c)
 	int r = 0;
 
 	for (size_t i = 0; i < n && r == 0; i++) {
-		if (!h[i].exact)
+		if (!h[i].exact || !known_is_owner(c, &h[i]))
 			continue;
 		r = resolve(channel, &h[i]);
 		if (r == 0)
