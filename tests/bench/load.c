@@ -522,7 +522,7 @@ int main(int argc, char **argv)
 	if (!measured_to)
 		measure_stop(clock_mono_ns());
 	if (o.mode == MODE_IDLE)
-		sleep(1);
+		sleep(6); /* what a proxy gives back once a connection has been idle for a moment, it may */
 	rss_after = o.of ? measure_rss_kb(o.of, NULL) : 0;
 	report(rss_before, rss_after, pss_before);
 	return errors ? 1 : 0;

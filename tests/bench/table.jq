@@ -19,7 +19,7 @@ def over($a; $b): if $a == null or $b == null or $b == 0 then null else $a / $b 
 | of("sallyport"; "sse"; .event_p99_us) as $e99 | of("nginx"; "sse"; .event_p99_us) as $ne99 | of("direct"; "sse"; .event_p99_us) as $de99
 | of("sallyport"; "sse"; .first_p50_us) as $fb | of("nginx"; "sse"; .first_p50_us) as $nfb
 | of("sallyport"; "idle"; .rss_before_kb) as $rss | of("nginx"; "idle"; .rss_before_kb) as $nrss
-| of("sallyport"; "idle"; .kb_per_client) as $kb | of("nginx"; "idle"; .kb_per_client) as $nkb
+| of("sallyport"; "pairs"; .kb_per_client) as $kb | of("nginx"; "pairs"; .kb_per_client) as $nkb
 | (if $connect == "" then null else ($connect | tonumber) / 1000 end) as $conn
 | "| figure | sallyport | nginx | compared | limit | |",
   "|---|---|---|---|---|---|",

@@ -9,6 +9,7 @@
 #define POOL_MAX 128           /* connections a worker keeps */
 #define POOL_MS (20U * 1000)   /* providers close theirs after a minute or more: be well before them */
 #define SWEEP_MS 2000
+#define LEND_LOOK 64           /* newest connections asked for an upstream they do not need now */
 #define TRIM_AFTER 64          /* connections that went idle or away since the last time */
 #define TRIM_PAD (256U << 10)  /* bytes of heap top kept for what comes next */
 
@@ -138,12 +139,42 @@ static bool pooled_fits(const struct pooled *p, const struct conn *c)
 	       memcmp(p->to.ip, c->to.ip, sizeof(p->to.ip)) == 0 && strcmp(p->host, c->host) == 0;
 }
 
-bool pool_take(struct conn *c)
+/*
+ * A connection of the same caller that is between two requests right now gives its upstream away: the
+ * next of the two to need one finds it, or another, or makes one. A crowd of new connections then needs
+ * as many upstreams as it has requests at a time, not one each.
+ */
+static void lend(struct conn *c)
+{
+	struct conn *from = c->w->conns;
+
+	for (int i = 0; i < LEND_LOOK && from; i++, from = from->next) {
+		if (from == c || from->state != CONN_HTTP || from->txn || from->up != UPSTREAM_READY ||
+		    from->upstream.feeding || from->closing || from->caller->key != c->caller->key ||
+		    memcmp(&from->to, &c->to, sizeof(c->to)) != 0 || strcmp(from->host, c->host) != 0)
+			continue;
+		pool_put(from);
+		return;
+	}
+}
+
+static struct pooled *pool_find(struct conn *c)
 {
 	struct pooled *p = c->w->pool->first;
 
 	while (p && !pooled_fits(p, c))
 		p = p->next;
+	return p;
+}
+
+bool pool_take(struct conn *c)
+{
+	struct pooled *p = pool_find(c);
+
+	if (!p) {
+		lend(c);
+		p = pool_find(c);
+	}
 	if (!p || h1_responses(&http_reply_events, c, &c->upstream.codec) < 0)
 		return false;
 	pool_unlink(p);
