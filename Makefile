@@ -4,6 +4,7 @@
 #   make check     deps, build, every test; ends with "N passed, N failed"
 #   make demo      the main job in a private lab
 #   make bench     the figures of tests/bench/README.md
+#   make install   [DESTDIR=] [PREFIX=/usr]; make uninstall
 B        ?= build
 V        ?= 0
 CC       ?= gcc
@@ -130,9 +131,50 @@ sanitize:
 	$(Q)$(MAKE) --no-print-directory B=$(B)-asan ROOM=$(ROOM) \
 		OPT="-O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined" check-unit
 
+# DESTDIR= for packages: then nothing of the running system is told. A policy.json that is there stays.
+DEST      = $(DESTDIR)$(PREFIX)
+UNITDIR   = $(DEST)/lib/systemd/system
+MANPAGES := $(wildcard userspace/cli/*.[158])
+UNITFILES := $(notdir $(wildcard systemd/*.service systemd/*.timer))
+BPFOBJ   := $(BPFSRC:bpf/%.bpf.c=$(B)/gen/%.bpf.o)
+PREFIXED  = sed 's|/usr/bin/sallyport|$(PREFIX)/bin/sallyport|;s|"\./schema\.json"|"$(PREFIX)/share/sallyport/schema.json"|'
+
+install: $(B)/sallyport
+	$(Q)install -d $(DEST)/bin $(DEST)/lib/sallyport $(DEST)/share/sallyport $(DEST)/lib/sysusers.d \
+		$(DEST)/lib/tmpfiles.d $(UNITDIR) $(DESTDIR)$(ETC)/sallyport
+	$(Q)install -m 755 $(B)/sallyport $(DEST)/bin/sallyport
+	$(Q)install -m 644 $(BPFOBJ) $(DEST)/lib/sallyport/
+	$(Q)install -m 644 $(wildcard policies/*.json) $(DEST)/share/sallyport/
+	$(Q)for page in $(MANPAGES); do install -D -m 644 $$page \
+		$(DEST)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
+	$(Q)for unit in $(UNITFILES); do $(PREFIXED) systemd/$$unit >$(UNITDIR)/$$unit && \
+		chmod 644 $(UNITDIR)/$$unit || exit 1; done
+	$(Q)install -m 644 systemd/sallyport.sysusers $(DEST)/lib/sysusers.d/sallyport.conf
+	$(Q)install -m 644 systemd/sallyport.tmpfiles $(DEST)/lib/tmpfiles.d/sallyport.conf
+	$(Q)test -e $(DESTDIR)$(ETC)/sallyport/policy.json || { umask 022; \
+		$(PREFIXED) policies/observe.json >$(DESTDIR)$(ETC)/sallyport/policy.json; }
+	$(Q)test -n "$(DESTDIR)" || { \
+		! command -v systemd-sysusers >/dev/null || systemd-sysusers sallyport.conf; \
+		! command -v systemd-tmpfiles >/dev/null || systemd-tmpfiles --create sallyport.conf; \
+		! test -d /run/systemd/system || systemctl daemon-reload; }
+	@echo "installed below $(DEST); the policy is $(DESTDIR)$(ETC)/sallyport/policy.json"
+	@echo "start it with: systemctl enable --now sallyport"
+
+# What an operator wrote and what was recorded stays: /etc/sallyport, /var/lib/sallyport.
+uninstall:
+	$(Q)test -n "$(DESTDIR)" || ! test -d /run/systemd/system || \
+		systemctl disable --now $(UNITFILES) 2>/dev/null || true
+	$(Q)test -n "$(DESTDIR)" || rm -rf /sys/fs/bpf/sallyport
+	$(Q)rm -f $(DEST)/bin/sallyport $(DEST)/lib/sysusers.d/sallyport.conf \
+		$(DEST)/lib/tmpfiles.d/sallyport.conf $(addprefix $(UNITDIR)/,$(UNITFILES))
+	$(Q)for page in $(MANPAGES); do rm -f $(DEST)/share/man/man$${page##*.}/$${page##*/}; done
+	$(Q)rm -rf $(DEST)/lib/sallyport $(DEST)/share/sallyport
+	$(Q)test -n "$(DESTDIR)" || ! test -d /run/systemd/system || systemctl daemon-reload
+	@echo "removed; $(ETC)/sallyport and /var/lib/sallyport are left. trust store: sallyport trust remove (before this)"
+
 clean:
 	$(Q)rm -rf $(B) $(B)-fuzz $(B)-asan
 
-.PHONY: all tests units tools check-unit deps check check-bpf check-e2e demo bench fuzz fuzzers sanitize clean
+.PHONY: all tests units tools check-unit deps check check-bpf check-e2e demo bench fuzz fuzzers sanitize install uninstall clean
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
