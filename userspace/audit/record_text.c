@@ -154,10 +154,12 @@ static void put_findings(struct page *p, const struct record *r)
 	static const struct {
 		const char *action, *done;
 	} words[] = { { "redact", "redacted" }, { "block", "blocked" }, { "log", "logged" } };
+	bool enforced = strcmp(record_mode_name(r->mode), "enforce") == 0;
 
 	put(p, "          found: ");
 	for (uint32_t i = 0; i < MIN(r->n_findings, (uint32_t)RECORD_FINDINGS); i++) {
 		const char *done = r->finding[i].action;
+		bool would = !enforced && strcmp(done, "log") != 0;
 
 		for (size_t w = 0; w < ARRAY_LEN(words); w++)
 			if (strcmp(words[w].action, done) == 0)
@@ -166,9 +168,14 @@ static void put_findings(struct page *p, const struct record *r)
 		ink(p, INK_YELLOW);
 		put_field(p, r->finding[i].type);
 		ink(p, INK_NONE);
+		if (would) /* what enforce would do: nothing was done here */
+			put_fmt(p, " x%u (enforce:", r->finding[i].count);
 		put(p, " ");
 		put_field(p, done);
-		put_fmt(p, " x%u", r->finding[i].count);
+		if (would)
+			put(p, ")");
+		else
+			put_fmt(p, " x%u", r->finding[i].count);
 		if (strcmp(r->finding[i].where, "response") == 0)
 			put(p, " in the answer");
 	}
@@ -181,7 +188,7 @@ static void put_reason(struct page *p, const struct record *r)
 	ink(p, INK_RED);
 	put_field(p, r->reason);
 	ink(p, INK_NONE);
-	if (r->status)
+	if (r->status >= 400)
 		put_fmt(p, " (the client got %u)", r->status);
 	put(p, "\n");
 }

@@ -152,6 +152,20 @@ static void story(void)
 	      "          found: CREDIT_CARD redacted x1\n",
 	      "the live story");
 	buf_clear(&out);
+	r.mode = 1;
+	r.action = ACTION_ALLOWED;
+	r.status = 200;
+	strcpy(r.reason, "budget \"team\" passed 80 %");
+	(void)record_text(&r, (struct record_style){ 0 }, &out);
+	(void)buf_append(&out, slice_of("", 1));
+	t_str(out.data,
+	      "18:31:00  billing.service python3 (alice, pid 812) -> openai gpt-4o-mini  "
+	      "allowed (enforce: redacted)  1204+85 tokens  $0.0042  840 ms\n"
+	      "          found: CREDIT_CARD x1 (enforce: redacted)\n"
+	      "          budget \"team\" passed 80 %\n",
+	      "monitor says what enforce would do, and never that it was done");
+	buf_clear(&out);
+	r.mode = 2;
 	r.action = r.would = ACTION_BLOCKED;
 	r.n_findings = 0;
 	r.status = 400;
