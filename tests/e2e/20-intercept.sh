@@ -5,7 +5,6 @@
 # shellcheck source=tests/e2e/clients.sh
 . "${0%/*}/clients.sh"
 
-audit() { tail -n "${2:-1}" "$LAB/state/audit.jsonl" | jq -se "$1"; }
 card='4111 1111 1111 1111'
 
 story "What an application sends to a provider is inspected, acted on and recorded"

@@ -100,6 +100,9 @@ upstream() {
 		jq -se "[.[] | select(.event == \"request\")] | $1"
 }
 
+# The last N (1) records as an array: audit '.[0].action == "blocked"' [N]
+audit() { tail -n "${2:-1}" "$LAB/state/audit.jsonl" | jq -se "$1"; }
+
 # Checks again until it holds: eventually SECONDS CHECK...
 eventually() {
 	local tries=$(($1 * 10))

@@ -87,9 +87,9 @@ static void conn_start(struct worker *w, int fd)
 	c->client.watch = (struct watch){ .fd = fd, .fn = client_event };
 	c->upstream.watch = (struct watch){ .fd = -1, .fn = conn_upstream_event };
 	buf_init(&c->client.in, HTTP_HEAD_MAX * 2 + WORKER_SCRATCH);
-	buf_init(&c->client.out, OUT_MAX);
+	buf_init(&c->client.out, OUT_MAX + 2 * w->setup.max_body);
 	buf_init(&c->upstream.in, HTTP_HEAD_MAX * 2 + WORKER_SCRATCH);
-	buf_init(&c->upstream.out, OUT_MAX);
+	buf_init(&c->upstream.out, OUT_MAX + 2 * w->setup.max_body);
 	c->timer.fn = conn_late;
 	c->started_ns = clock_wall_ns();
 	c->started_mono_ns = loop_now_ns(w->loop);
@@ -229,7 +229,7 @@ void side_close(struct conn *c, struct side *s)
 	if (s->watch.fd >= 0)
 		(void)close(s->watch.fd);
 	s->watch.fd = -1;
-	s->blocked = s->eof = s->paused = false;
+	s->blocked = s->paused = false;
 	if (s->feeding)
 		s->closed = true;
 	else

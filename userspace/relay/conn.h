@@ -12,7 +12,7 @@
 #include "wire/codec.h"
 
 #define OUT_HIGH (256U << 10) /* bytes waiting for a slow reader before we stop reading the other side */
-#define OUT_MAX (80U << 20)
+#define OUT_MAX (16U << 20) /* on top of a body held whole and edited, which is twice --max-body at most */
 
 enum conn_state {
 	CONN_PEEK,          /* waiting for a ClientHello */
@@ -33,7 +33,6 @@ struct side {
 	struct buf in;      /* plain bytes the codec could not take yet */
 	struct buf out;     /* plain bytes waiting to be written */
 	bool blocked;       /* a write waits for the socket */
-	bool eof;
 	bool paused;        /* we do not want to read now */
 	bool feeding;       /* its codec is running: what it stands on may not be freed now */
 	bool closed;        /* ... and was closed from a callback */

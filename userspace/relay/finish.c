@@ -112,7 +112,8 @@ static void usage_settle(struct txn *t, struct usage *u, bool *estimated)
 {
 	*u = t->reply.usage;
 	*estimated = false;
-	if (!t->endpoint.inference || !t->forwarded || t->status >= 400) {
+	/* The provider's status, not ours: an answer that we block or lose was generated and is billed. */
+	if (!t->endpoint.inference || !t->forwarded || t->reply_head.status >= 400) {
 		u->input = MAX(u->input, (int64_t)0);
 		u->output = MAX(u->output, (int64_t)0);
 		return;

@@ -22,7 +22,8 @@ static void interest(struct conn *c, struct side *s)
 {
 	if (s->watch.fd >= 0)
 		(void)loop_watch(c->w->loop, &s->watch,
-				 (s->paused || s->eof ? 0 : (uint32_t)EPOLLIN) |
+				 (s->paused ? 0 : (uint32_t)EPOLLIN) |
+					 (s == &c->client ? (uint32_t)EPOLLRDHUP : 0) |
 					 (s->blocked ? (uint32_t)EPOLLOUT : 0));
 }
 
@@ -155,7 +156,7 @@ static void client_feed(struct conn *c, struct slice in)
 	}
 	if (!c->txn || !c->txn->complete)
 		return;
-	if (c->txn->refused && !c->txn->forwarded)
+	if (c->txn->refused)
 		txn_finish(c->txn);
 	else if (c->txn->too_big)
 		(void)forward_end(c->txn);
@@ -163,10 +164,9 @@ static void client_feed(struct conn *c, struct slice in)
 		(void)txn_step(c->txn);
 }
 
-/* The client will send no more. A request under way still gets its answer. */
+/* The client has left. An answer under way has no reader: going on would only spend more. */
 static void client_ended(struct conn *c, ssize_t n)
 {
-	c->client.eof = true;
 	if (!c->any_request && tls_client_distrusts(c->client.tls, n == -ECONNRESET)) {
 		metric_add(c->w->metrics, distrusted, 1);
 		c->distrusts = true;
@@ -174,15 +174,12 @@ static void client_ended(struct conn *c, ssize_t n)
 		conn_record(c, RECORD_REFUSED, "the client does not trust our CA: it left after the handshake",
 			    0, 0);
 	}
-	if (!c->txn || !c->txn->complete || n == -ECONNRESET)
-		conn_free(c);
-	else
-		interest(c, &c->client);
+	conn_free(c);
 }
 
 static void client_read(struct conn *c)
 {
-	while (c->state == CONN_HTTP && !c->client.paused && !c->client.eof) {
+	while (c->state == CONN_HTTP && !c->client.paused) {
 		ssize_t n = tls_read(c->client.tls, c->w->scratch, WORKER_SCRATCH);
 
 		if (n == TLS_WANT_READ || n == TLS_WANT_WRITE)
@@ -222,7 +219,7 @@ void http_resume(struct conn *c)
 
 void http_idle(struct conn *c)
 {
-	bool more = c->keep_alive && !c->client.eof && !c->w->stopping;
+	bool more = c->keep_alive && !c->w->stopping;
 
 	if (c->up == UPSTREAM_READY && c->upstream_keep)
 		c->upstream.codec->ops->next(c->upstream.codec);
@@ -287,7 +284,8 @@ void http_client_event(struct conn *c, uint32_t events)
 		if (c->state != CONN_HTTP)
 			return;
 	}
-	if (events & EPOLLERR) {
+	/* Nothing is read while an answer is under way, so only this tells that its reader has left. */
+	if ((events & EPOLLERR) || (c->client.paused && (events & EPOLLRDHUP))) {
 		conn_free(c);
 		return;
 	}
@@ -342,6 +340,20 @@ static void upstream_trouble(struct conn *c, const char *why)
 	conn_upstream_close(c);
 }
 
+/* The answer is out. One that came before the request's end (413 and the like): the rest is swallowed. */
+static void reply_over(struct conn *c)
+{
+	if (c->txn->complete) {
+		txn_finish(c->txn);
+		return;
+	}
+	c->txn->refused = true;
+	conn_upstream_close(c);
+	c->client.paused = false;
+	interest(c, &c->client);
+	c->resume = true;
+}
+
 /* After bytes of the reply were taken: on to the client, and finish what is complete. */
 static void reply_pump(struct conn *c)
 {
@@ -354,7 +366,7 @@ static void reply_pump(struct conn *c)
 		interest(c, &c->upstream);
 	}
 	if (c->txn && c->txn->reply_done)
-		txn_finish(c->txn);
+		reply_over(c);
 }
 
 static void upstream_read(struct conn *c)
@@ -378,9 +390,10 @@ static void upstream_read(struct conn *c)
 		if (c->txn && c->txn->forwarded)
 			conn_timer(c, (uint64_t)c->w->setup.upstream_timeout_s * 1000U);
 		r = side_feed(&c->upstream, slice_of(c->w->scratch, (size_t)n));
-		if (c->state != CONN_HTTP || c->up != UPSTREAM_READY)
+		if (c->state != CONN_HTTP)
 			return;
-		if (r < 0) {
+		/* -ECANCELED: the answer was ended here (cut, refused); what we said instead still goes out. */
+		if (r < 0 && r != -ECANCELED) {
 			upstream_trouble(c, r == -EPROTO && c->upstream.codec->why ?
 						    c->upstream.codec->why :
 						    strerror(-r));
@@ -403,6 +416,9 @@ void http_upstream_event(struct conn *c, uint32_t events)
 	    buf_size(&c->upstream.out) < OUT_HIGH / 2) {
 		c->client.paused = false;
 		interest(c, &c->client);
+		client_read(c);
+		if (c->state != CONN_HTTP)
+			return;
 	}
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
 		if (c->upstream.paused)

@@ -55,8 +55,11 @@ enum dlp_action inspect_strictest(const struct findings *f, const uint8_t *actio
 
 int request_inspect(struct txn *t)
 {
+	int r;
+
 	if (t->not_ai)
 		return 0;
-	return inspect_parts(t, t->decision.dlp_request, &t->message.doc, t->text, t->message.parts, t->message.n_parts,
-			     &t->findings);
+	r = inspect_parts(t, t->decision.dlp_request, &t->message.doc, t->text, t->message.parts,
+			  t->message.n_parts, &t->findings);
+	return r < 0 ? r : t->unread;
 }

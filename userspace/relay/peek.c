@@ -43,7 +43,7 @@ static void host_set(struct conn *c, struct slice name)
 static bool h2_only(const struct hello *h)
 {
 	for (size_t i = 0; i < h->n_alpn; i++)
-		if (slice_is(h->alpn[i], "http/1.1"))
+		if (slice_is(h->alpn[i], "http/1.1") || slice_is(h->alpn[i], "http/1.0"))
 			return false;
 	return h->n_alpn > 0;
 }

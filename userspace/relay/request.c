@@ -47,6 +47,18 @@ static bool is_signed(const struct http_head *h)
 	return v.ptr && slice_starts(v, SLICE("AWS4-"));
 }
 
+/*
+ * Not JSON as we read it (a byte order mark, UTF-16, a lone surrogate, a depth past our limit), and who
+ * knows what the provider makes of it: that is no inspection. Files go up as forms.
+ */
+static bool should_be_json(const struct txn *t)
+{
+	struct slice type = http_header(&t->head, "content-type");
+
+	return t->text.len && strcmp(t->dialect->name, "generic") != 0 &&
+	       !(type.ptr && slice_starts(type, SLICE("multipart/")));
+}
+
 int request_read(struct txn *t)
 {
 	struct conn *c = t->c;
@@ -78,9 +90,8 @@ int request_read(struct txn *t)
 	r = dialect_read_request(t->dialect, t->text, endpoint_model(&t->endpoint, &t->arena), &t->arena,
 				 &t->message);
 	t->model_asked = t->message.model;
-	/* Not JSON as we read it (a byte order mark, UTF-16, a lone surrogate), and who knows what the
-	 * provider makes of it: that is no inspection. */
-	if (r == 0 && t->text.len && !t->message.doc.n && strcmp(t->dialect->name, "generic") != 0)
-		return -EBADMSG;
+	/* Told by the stage that inspects: by then the rule and its fail mode are known. */
+	if (r == 0 && !t->message.doc.n && should_be_json(t))
+		t->unread = -EBADMSG;
 	return r;
 }

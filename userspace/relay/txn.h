@@ -45,6 +45,7 @@ struct txn {
 	bool signs_body;                       /* an edit would break the caller's signature */
 	const struct dialect *dialect;
 	struct message message;
+	int unread;                            /* -errno: its dialect could not read it; raw text was scanned */
 	struct slice model_asked;
 	struct findings findings;
 	struct facts facts;

@@ -44,8 +44,10 @@ static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_l
 		       const unsigned char *in, unsigned int in_len, void *arg)
 {
 	(void)arg;
+	/* A client that speaks 1.0 offers just that (curl -0), and gets it. */
 	for (unsigned int at = 0; at < in_len; at += 1U + in[at]) {
-		if (in[at] == 8 && in_len - at > 8 && memcmp(in + at + 1, "http/1.1", 8) == 0) {
+		if (in[at] == 8 && in_len - at > 8 && (memcmp(in + at + 1, "http/1.1", 8) == 0 ||
+						       memcmp(in + at + 1, "http/1.0", 8) == 0)) {
 			*out = in + at + 1;
 			*out_len = 8;
 			return SSL_TLSEXT_ERR_OK;
