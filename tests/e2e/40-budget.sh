@@ -109,7 +109,7 @@ run ask crash.service gpt-4o-mini usage-300-100
 step "the next worker serves" rc 0 and eventually 5 spent crash '.[0].spent_tokens == 1314'
 ask crash.service gpt-4o-mini stall >/dev/null 2>&1 &
 step "(crash: one in flight)" eventually 3 spent crash '.[0].reserved_tokens == 114'
-lab_daemon_pids | xargs kill -9
+echo 1 >"$LAB_CGROUP/node/system.slice/sallyport.service/cgroup.kill"
 wait $!
 lab_daemon_start --policy "$HERE/40-budget.json"
 step "after kill -9 of everything the budget is as before" eventually 5 spent crash '.[0].spent_tokens == 1428 and .[0].reserved_tokens == 0'

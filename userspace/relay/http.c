@@ -122,19 +122,27 @@ const struct codec_events http_request_events = { on_request_head, on_request_da
 static void bad_request(struct conn *c, const char *why)
 {
 	int status = c->client.codec->status ? c->client.codec->status : 400;
+	char body[256];
 
+	if (c->txn && c->txn->forwarded) {
+		/* It streamed on unread, so the provider has half of it, and must not take it for more. */
+		(void)snprintf(c->txn->reason, sizeof(c->txn->reason), "malformed HTTP: %s", why);
+		sock_reset(c->client.watch.fd);
+		conn_free(c);
+		return;
+	}
 	if (c->txn) {
 		c->txn->complete = true;
 		c->txn->head.keep_alive = false;
 		(void)txn_refuse(c->txn, status, "malformed_request", "malformed HTTP: %s", why);
 		return;
 	}
-	conn_record(c, RECORD_REFUSED, why ? why : "malformed HTTP", 0, 0);
+	conn_record(c, RECORD_REFUSED, why, 0, 0);
+	(void)snprintf(body, sizeof(body), "{\"error\":{\"message\":\"sallyport: malformed HTTP: %s\"}}", why);
 	(void)buf_printf(&c->client.out,
 			 "HTTP/1.1 %d Bad Request\r\nContent-Type: application/json\r\n"
-			 "Connection: close\r\nContent-Length: %zu\r\n\r\n"
-			 "{\"error\":{\"message\":\"sallyport: malformed HTTP: %s\"}}",
-			 status, strlen(why ? why : "") + 47, why ? why : "");
+			 "Connection: close\r\nContent-Length: %zu\r\n\r\n%s",
+			 status, strlen(body), body);
 	(void)http_flush(c, &c->client);
 	tls_shutdown(c->client.tls);
 	conn_free(c);
