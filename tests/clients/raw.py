@@ -1,6 +1,7 @@
 """Sends exact bytes to a provider's port 443 and shows all that comes back.
 
-raw.py [--sni NAME|-] [--plain] [--slow MS] [--for S] [--half] HOST TEXT...   TEXT: with \\r\\n, \\xff and the like; @FILE
+raw.py [--sni NAME|-] [--plain] [--hello] [--slow MS] [--for S] HOST TEXT...
+TEXT may have \\r\\n, \\xff and the like; @FILE is a file's bytes, +S a pause, TEXT*N repeats.
 The certificate is verified as by any Python program. Prints the answer, then on stderr how it ended.
 """
 import argparse
@@ -19,9 +20,19 @@ p.add_argument("host")
 p.add_argument("text", nargs="+")
 o = p.parse_args()
 
-out = b""
-for t in o.text:
-    out += open(t[1:], "rb").read() if t[0] == "@" else t.encode("latin-1").decode("unicode_escape").encode("latin-1")
+
+
+def piece(t):
+    if t[0] == "@":
+        return open(t[1:], "rb").read()
+    times = 1
+    head, star, n = t.rpartition("*")
+    if star and n.isdigit():
+        t, times = head, int(n)
+    return t.encode("latin-1").decode("unicode_escape").encode("latin-1") * times
+
+
+out = [float(t[1:]) if t[0] == "+" else piece(t) for t in o.text]
 
 
 def read(recv):
@@ -43,12 +54,15 @@ def read(recv):
 
 def send(write):
     try:
-        if o.slow:
-            for i in range(len(out)):
-                write(out[i:i + 1])
-                time.sleep(o.slow / 1000)
-        else:
-            write(out)
+        for part in out:
+            if isinstance(part, float):
+                time.sleep(part)
+            elif o.slow:
+                for b in part:
+                    write(bytes([b]))
+                    time.sleep(o.slow / 1000)
+            else:
+                write(part)
     except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
         pass
 
@@ -85,7 +99,7 @@ if o.hello:
         except ssl.SSLWantReadError:
             raw.sendall(outside.read())
             inside.write(raw.recv(65536))
-    tls.write(out)
+    tls.write(b"".join(out))
     raw.sendall(outside.read())
 
     def recv(n):

@@ -61,7 +61,7 @@ static int refusal_send(struct txn *t, int status, const struct slice body)
 		       "x-sallyport-request-id: %s\r\nx-sallyport-rule: %s\r\nx-should-retry: %s\r\n%s%s\r\n",
 		       status, status_words(status), body.len, t->request_id,
 		       t->decision.rule ? t->decision.rule : "-",
-		       status == 502 && !c->upstream_untrusted ? "true" : "false",
+		       status >= 500 && !c->upstream_untrusted ? "true" : "false",
 		       status == 426 ? "Upgrade: HTTP/1.1\r\nConnection: upgrade\r\n" : "",
 		       t->head.keep_alive ? "" : "Connection: close\r\n");
 	if (r == 0 && !slice_ieq(t->head.method, SLICE("HEAD")))
@@ -71,7 +71,8 @@ static int refusal_send(struct txn *t, int status, const struct slice body)
 
 int txn_refuse(struct txn *t, int status, const char *code, const char *fmt, ...)
 {
-	const char *contact = policy_contact(t->rules->policy);
+	/* Whom to ask about the policy; a provider's trouble is none of theirs. */
+	const char *contact = status >= 500 ? "" : policy_contact(t->rules->policy);
 	struct refusal f = { .code = code, .request_id = slice_str(t->request_id) };
 	struct buf body;
 	va_list ap;

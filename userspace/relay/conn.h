@@ -68,6 +68,7 @@ struct conn {
 	struct pass *pass;
 	struct txn *txn;
 	bool keep_alive;               /* the client may send another request */
+	uint64_t upstream_since_ns;    /* monotonic: when it was last known to be good */
 	bool upstream_keep;            /* the provider's connection may carry another one */
 	bool resume;                   /* a transaction ended: look for the next request */
 	bool settled;                  /* idle for a moment: upstream pooled, buffers given back */

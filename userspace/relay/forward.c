@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#define IDLE_NS 1000000000ULL /* unused for so long, a connection may have been closed by its provider */
+
 /* Headers that no longer tell the truth about an edited body (dialects.md 0.11). */
 static int head_after_edit(struct txn *t)
 {
@@ -118,17 +120,34 @@ int forward_start(struct txn *t)
 		return r;
 	c->starved_ns = 0;
 	t->forwarded = true;
-	t->bytes_out += body.len;
+	t->bytes_out = body.len;
 	t->sent_ns = loop_now_ns(c->w->loop);
+	t->was_idle = t->sent_ns - c->upstream_since_ns > IDLE_NS;
 	conn_timer(c, (uint64_t)c->w->setup.upstream_timeout_s * 1000U);
 	r = http_flush(c, &c->upstream);
 	if (r < 0) {
 		conn_upstream_close(c);
+		if (forward_again(t))
+			return request_forward(t);
 		t->forwarded = false;
 		return txn_refuse(t, 502, "upstream_unreachable",
 				  "the provider's connection broke while the request was sent");
 	}
 	return 0;
+}
+
+/*
+ * A provider closes idle connections when it likes, also while a request is on its way to it. Where
+ * that is the likely reason, and no byte of an answer came, a client would send it again by itself (curl
+ * and browsers do, whatever the method); this one cannot know, so it is done here.
+ */
+bool forward_again(struct txn *t)
+{
+	if (!t->was_idle || t->again || t->too_big || !t->complete || t->mode || t->refused)
+		return false;
+	t->again = true;
+	t->forwarded = false;
+	return true;
 }
 
 int forward_end(struct txn *t)

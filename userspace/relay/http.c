@@ -231,6 +231,7 @@ void http_idle(struct conn *c)
 
 	if (c->up == UPSTREAM_READY && c->upstream_keep)
 		c->upstream.codec->ops->next(c->upstream.codec);
+	c->upstream_since_ns = loop_now_ns(c->w->loop);
 	if (c->up == UPSTREAM_READY &&
 	    (!c->upstream_keep || !h1_idle(c->upstream.codec) || buf_size(&c->upstream.in)))
 		conn_upstream_close(c);
@@ -340,6 +341,12 @@ static void upstream_trouble(struct conn *c, const char *why)
 {
 	struct txn *t = c->txn;
 
+	if (t && t->forwarded && !t->finished && forward_again(t)) {
+		conn_upstream_close(c);
+		t->stage--;
+		(void)txn_step(t);
+		return;
+	}
 	if (t && t->forwarded && !t->finished) {
 		reply_broken(t, why);
 		return;
@@ -402,9 +409,11 @@ static void upstream_read(struct conn *c)
 			return;
 		/* -ECANCELED: the answer was ended here (cut, refused); what we said instead still goes out. */
 		if (r < 0 && r != -ECANCELED) {
-			upstream_trouble(c, r == -EPROTO && c->upstream.codec->why ?
-						    c->upstream.codec->why :
-						    strerror(-r));
+			char why[160];
+
+			(void)snprintf(why, sizeof(why), "the provider's answer is not valid HTTP (%s)",
+				       c->upstream.codec->why);
+			upstream_trouble(c, c->upstream.codec->why ? why : strerror(-r));
 			return;
 		}
 		reply_pump(c);

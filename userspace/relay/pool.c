@@ -181,6 +181,7 @@ bool pool_take(struct conn *c)
 	loop_unwatch(c->w->loop, &p->watch);
 	c->upstream.watch.fd = p->watch.fd;
 	c->upstream.tls = p->tls;
+	c->upstream_since_ns = p->since_ns;
 	free(p);
 	c->up = UPSTREAM_READY;
 	c->upstream_error[0] = '\0';

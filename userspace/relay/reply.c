@@ -244,7 +244,7 @@ void reply_broken(struct txn *t, const char *why)
 	metric_add(c->w->metrics, failed, 1);
 	if (!begun && t->complete) {
 		(void)txn_refuse(t, strcmp(why, "the provider stalled") == 0 ? 504 : 502,
-				 "upstream_failed", "%s before it answered", why);
+				 "upstream_failed", "%s, and no answer came", why);
 		if (c->txn && c->state != CONN_DEAD)
 			txn_finish(c->txn);
 		return;

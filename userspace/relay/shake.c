@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define CONNECT_MS 10000
+#define CONNECT_MS 10000U
 #define CLIENT_TLS_MS 15000
 
 void conn_upstream_close(struct conn *c)
@@ -51,6 +51,7 @@ static void upstream_shake(struct conn *c)
 		return;
 	}
 	c->up = UPSTREAM_READY;
+	c->upstream_since_ns = loop_now_ns(c->w->loop);
 	c->upstream_error[0] = '\0';
 	(void)loop_watch(c->w->loop, &s->watch, EPOLLIN);
 	http_upstream_ready(c);
@@ -101,11 +102,11 @@ void conn_upstream_open(struct conn *c)
 		c->state = CONN_UPSTREAM;
 		(void)loop_watch(c->w->loop, &c->client.watch, 0);
 	}
-	if (pool_take(c)) {
+	if (!(c->txn && c->txn->again) && pool_take(c)) {
 		http_upstream_ready(c);
 		return;
 	}
-	conn_timer(c, CONNECT_MS);
+	conn_timer(c, MIN(CONNECT_MS, (uint64_t)c->w->setup.upstream_timeout_s * 1000U));
 	c->up = UPSTREAM_CONNECT;
 	c->upstream_untrusted = false;
 	r = conn_upstream_socket(c);

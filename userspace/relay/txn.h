@@ -62,6 +62,8 @@ struct txn {
 	bool asked_usage;
 	struct buf edited;                     /* the body as sent when it was edited */
 	bool forwarded;
+	bool was_idle;                         /* it went out on a connection that had lain idle */
+	bool again;                            /* ... which turned out to be closed: sent a second time */
 	bool opened;                           /* RECORD_OPEN is in the spool */
 
 	/* response */
@@ -130,6 +132,8 @@ int act_splices(struct txn *t, const struct jdoc *doc, const struct part *parts,
 
 /* forward.c: head and what there is of the body to the provider; 0, -EAGAIN (not connected yet). */
 int forward_start(struct txn *t);
+/* The connection it went out on had been closed by then: once more, on a new one. False: that cannot be. */
+bool forward_again(struct txn *t);
 /* The end of a body that streamed on unread. */
 int forward_end(struct txn *t);
 
