@@ -76,14 +76,17 @@ static int drop_user(void)
 
 static int harden(void)
 {
-	static const struct rlimit none;
-	int r;
+	static const struct rlimit none, all = { RLIM_INFINITY, RLIM_INFINITY };
+	int r, later;
 
 	/*
 	 * Keys in swap outlive the process; without the right to lock, the rest still holds. Only
 	 * pages that are used: all of the libraries would be 30 MB.
 	 */
-	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
+	/* What is mapped later counts against a limit that the user we become may not exceed: locking it
+	 * without one would make the heap unable to grow. */
+	later = setrlimit(RLIMIT_MEMLOCK, &all) == 0 ? MCL_FUTURE : 0;
+	if (mlockall(MCL_CURRENT | later | MCL_ONFAULT) < 0)
 		log_warn("keys may be swapped out: %s remedy=\"LimitMEMLOCK=64M in the unit\"",
 			 strerror(errno));
 	r = drop_user();
