@@ -32,7 +32,7 @@ int request_decide(struct txn *t)
 
 /* ---- refusing ---- */
 
-static const char *status_words(int status)
+const char *txn_status_words(int status)
 {
 	switch (status) {
 	case 421:
@@ -41,10 +41,14 @@ static const char *status_words(int status)
 		return "Upgrade Required";
 	case 431:
 		return "Request Header Fields Too Large";
+	case 501:
+		return "Not Implemented";
 	case 502:
 		return "Bad Gateway";
 	case 504:
 		return "Gateway Timeout";
+	case 505:
+		return "HTTP Version Not Supported";
 	default:
 		return "Bad Request";
 	}
@@ -59,7 +63,7 @@ static int refusal_send(struct txn *t, int status, const struct slice body)
 	r = buf_printf(out,
 		       "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
 		       "x-sallyport-request-id: %s\r\nx-sallyport-rule: %s\r\nx-should-retry: %s\r\n%s%s\r\n",
-		       status, status_words(status), body.len, t->request_id,
+		       status, txn_status_words(status), body.len, t->request_id,
 		       t->decision.rule ? t->decision.rule : "-",
 		       status >= 500 && !c->upstream_untrusted ? "true" : "false",
 		       status == 426 ? "Upgrade: HTTP/1.1\r\nConnection: upgrade\r\n" : "",

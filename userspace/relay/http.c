@@ -140,9 +140,9 @@ static void bad_request(struct conn *c, const char *why)
 	conn_record(c, RECORD_REFUSED, why, 0, 0);
 	(void)snprintf(body, sizeof(body), "{\"error\":{\"message\":\"sallyport: malformed HTTP: %s\"}}", why);
 	(void)buf_printf(&c->client.out,
-			 "HTTP/1.1 %d Bad Request\r\nContent-Type: application/json\r\n"
+			 "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\n"
 			 "Connection: close\r\nContent-Length: %zu\r\n\r\n%s",
-			 status, strlen(body), body);
+			 status, txn_status_words(status), strlen(body), body);
 	(void)http_flush(c, &c->client);
 	tls_shutdown(c->client.tls);
 	conn_free(c);

@@ -120,6 +120,7 @@ int request_forward(struct txn *t);  /* forward.c */
 
 /* act.c: answers in the dialect's own error shape; status 400 for policy, 502 for upstream trouble. */
 int txn_refuse(struct txn *t, int status, const char *code, const char *fmt, ...) printf_like(4, 5);
+const char *txn_status_words(int status); /* RFC 9110 15 */
 /* inspect.c: scans all parts of a document; what is over the scan limit is -EMSGSIZE. */
 int inspect_parts(struct txn *t, const uint8_t *actions, const struct jdoc *doc, struct slice raw,
 		  const struct part *parts, size_t n, struct findings *out);
