@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define CHANNEL_BUFFER (2 << 20) /* bytes each way */
+
 union control {
 	char bytes[CMSG_SPACE(CHANNEL_FDS * sizeof(int))];
 	struct cmsghdr align;
@@ -16,9 +18,15 @@ union control {
 
 int channel_pair(int fds[2])
 {
-	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0 ?
-		       -errno :
-		       0;
+	int size = CHANNEL_BUFFER;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
+		return -errno;
+	/* A burst of questions must not find it full; without the right to, what the system allows. */
+	for (int i = 0; i < 2; i++)
+		if (setsockopt(fds[i], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
+			(void)setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	return 0;
 }
 
 int channel_send(int fd, const void *message, size_t len, const int *fds, size_t n_fds)

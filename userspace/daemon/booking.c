@@ -372,8 +372,8 @@ static int entry_take(struct booking *b, struct ring *g, struct slice entry, uin
 /* How many entries were taken, at most max; -errno. */
 static int ring_drain(struct booking *b, struct ring *g, unsigned max)
 {
-	struct slice entry;
-	uint64_t position;
+	struct slice entry = { NULL, 0 };
+	uint64_t position = 0;
 	unsigned n = 0;
 	int r = 0;
 
@@ -400,8 +400,8 @@ static int ring_drain(struct booking *b, struct ring *g, unsigned max)
 static int ring_finish(struct booking *b, struct ring *g)
 {
 	struct open_one *o = NULL;
-	struct slice entry;
-	uint64_t position;
+	struct slice entry = { NULL, 0 };
+	uint64_t position = 0;
 	size_t at = 0;
 	int n = 0, r;
 

@@ -180,33 +180,81 @@ static void ask_forget(struct conn *c)
 	}
 }
 
-int conn_ask(struct conn *c)
+static bool same_task(const struct sp_task *a, const struct sp_task *b)
 {
-	struct ipc m = { .type = MESSAGE_WHOIS, .id = ++c->w->next_ask };
+	return a->tgid == b->tgid && a->start_boot_ns == b->start_boot_ns && a->uid == b->uid &&
+	       a->gid == b->gid && a->cgroup == b->cgroup;
+}
+
+/* A program that opens a hundred connections at once is asked about once. */
+static uint32_t asked_already(const struct conn *c)
+{
+	for (const struct conn *o = c->w->asking; o; o = o->next_asking)
+		if (o != c && o->ask && same_task(&o->origin.task, &c->origin.task))
+			return o->ask;
+	return 0;
+}
+
+static int ask_send(struct conn *c)
+{
+	struct ipc m = { .type = MESSAGE_WHOIS, .id = c->w->next_ask + 1 };
+	int r;
 
 	m.task = c->origin.task;
-	c->ask = m.id;
+	r = channel_send(c->w->channel, &m, sizeof(m), NULL, 0);
+	if (r == 0)
+		c->ask = ++c->w->next_ask;
+	return r;
+}
+
+int conn_ask(struct conn *c)
+{
+	int r;
+
 	c->state = CONN_ASK;
 	c->next_asking = c->w->asking;
 	c->w->asking = c;
 	(void)loop_watch(c->w->loop, &c->client.watch, 0);
-	return channel_send(c->w->channel, &m, sizeof(m), NULL, 0);
+	c->ask = asked_already(c);
+	if (c->ask)
+		return 0;
+	r = ask_send(c);
+	/* The monitor is busy: conn_ask_again() comes round before the connection's time is up. */
+	return r == -EAGAIN ? 0 : r;
+}
+
+void conn_ask_again(struct worker *w)
+{
+	for (struct conn *c = w->asking; c; c = c->next_asking) {
+		if (c->ask)
+			continue;
+		c->ask = asked_already(c);
+		if (!c->ask && ask_send(c) < 0)
+			return;
+	}
 }
 
 void conn_principal(struct worker *w, const struct ipc *m)
 {
 	struct conn *c = w->asking;
 
-	while (c && c->ask != m->id)
-		c = c->next_asking;
-	if (!c)
-		return;
-	ask_forget(c);
-	c->caller = caller_put(w, &m->principal);
-	if (!c->caller)
-		conn_refuse(c, "out of memory");
-	else
-		conn_decide(c);
+	while (c) {
+		struct conn *next = c->next_asking;
+
+		if (c->ask == m->id) {
+			ask_forget(c);
+			c->caller = caller_find(w, &c->origin.task);
+			if (!c->caller)
+				c->caller = caller_put(w, &m->principal);
+			if (!c->caller)
+				conn_refuse(c, "out of memory");
+			else
+				conn_decide(c);
+		}
+		/* What runs here may end other connections, but only by itself: `next` still waits. */
+		c = next;
+	}
+	conn_ask_again(w);
 }
 
 /* ---- the end ---- */

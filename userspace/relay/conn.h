@@ -84,6 +84,7 @@ struct conn {
 
 /* accept.c */
 void conn_accept(struct watch *listener, uint32_t events);
+void conn_ask_again(struct worker *w);    /* asks that the monitor had no room for */
 int conn_ask(struct conn *c);             /* the monitor answers with conn_principal() */
 void conn_free(struct conn *c);           /* the struct itself goes at the end of the round */
 void side_close(struct conn *c, struct side *s);

@@ -148,6 +148,9 @@ void conn_refuse(struct conn *c, const char *reason)
 	metric_add(c->w->metrics, refused, 1);
 	if (c->caller)
 		conn_record(c, RECORD_REFUSED, reason, 0, 0);
+	else
+		log_warn("refused a connection of an unknown caller pid=%u uid=%u to=%s reason=\"%s\"",
+			 c->origin.task.tgid, c->origin.task.uid, c->address, reason);
 	if (c->plain_http) {
 		(void)recv(c->client.watch.fd, c->w->scratch, WORKER_SCRATCH, MSG_DONTWAIT);
 		(void)send(c->client.watch.fd, plain, sizeof(plain) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);

@@ -207,6 +207,7 @@ static void alive_tick(struct timer *t)
 	struct ipc m = { .type = MESSAGE_ALIVE };
 
 	(void)channel_send(w->channel, &m, sizeof(m), NULL, 0);
+	conn_ask_again(w);
 	(void)timer_arm(w->loop, t, ALIVE_MS);
 }
 
