@@ -166,7 +166,7 @@ install: $(B)/sallyport
 uninstall:
 	$(Q)test -n "$(DESTDIR)" || ! test -d /run/systemd/system || \
 		systemctl disable --now $(UNITFILES) 2>/dev/null || true
-	$(Q)test -n "$(DESTDIR)" || rm -rf /sys/fs/bpf/sallyport
+	$(Q)test -n "$(DESTDIR)" || ! test -x $(DEST)/bin/sallyport || $(DEST)/bin/sallyport disarm --force
 	$(Q)rm -f $(DEST)/bin/sallyport $(DEST)/lib/sysusers.d/sallyport.conf \
 		$(DEST)/lib/tmpfiles.d/sallyport.conf $(addprefix $(UNITDIR)/,$(UNITFILES))
 	$(Q)for page in $(MANPAGES); do rm -f $(DEST)/share/man/man$${page##*.}/$${page##*/}; done

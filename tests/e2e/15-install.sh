@@ -5,6 +5,7 @@
 
 put() { make -s -C "$LAB_ROOT" B="$LAB_BUILD" DESTDIR="$LAB/root" "$@"; }
 root=
+refused() { lab_client curl -sS -m 5 --cacert "$LAB_ROOT_CA" https://api.openai.com/v1/models; [ $? -eq 7 ]; }
 there() { local f; for f in "$@"; do [ -s "$root$f" ] || { echo "no $f"; return 1; }; done; }
 story "What is installed is complete, and goes without a trace"
 root=$LAB/root
@@ -21,6 +22,11 @@ step "the first policy is good" rc 0
 step "and observes" jq -e '.mode == "observe"' "$root/etc/sallyport/policy.json"
 step "its schema is where it says" test -s "$root$(jq -r '.["$schema"]' "$root/etc/sallyport/policy.json")"
 
+# shellcheck disable=SC2016 # for the inner shell
+lab_in sh -c 'for u in sallyport:990 sallyport-recorder:991 sallyport-signer:992; do
+	echo "${u%:*}:x:${u#*:}:${u#*:}::/:/usr/sbin/nologin" >>/etc/passwd
+	echo "${u%:*}:x:${u#*:}:" >>/etc/group
+done'
 lab_in cp -r "$root/etc/sallyport" /etc/
 lab_in mkdir -p /usr/local/share
 lab_in cp -r "$root/usr/share/sallyport" /usr/local/share/
@@ -58,11 +64,6 @@ fi
 
 # The rights of the unit are enough: the daemon in enforce mode with that bounding set.
 set=$(sed -n 's/^CapabilityBoundingSet=//p' "$LAB_ROOT/systemd/sallyport.service" | tr '[:upper:]' '[:lower:]' | sed 's/cap_/+/g; s/ /,/g')
-# shellcheck disable=SC2016 # for the inner shell
-lab_in sh -c 'for u in sallyport:990 sallyport-recorder:991 sallyport-signer:992; do
-	echo "${u%:*}:x:${u#*:}:${u#*:}::/:/usr/sbin/nologin" >>/etc/passwd
-	echo "${u%:*}:x:${u#*:}:" >>/etc/group
-done'
 LAB_DAEMON_PIN=(setpriv --no-new-privs "--bounding-set=-all,$set" --inh-caps=-all)
 LAB_SALLYPORT=$LAB_BUILD/sallyport
 lab_daemon_start --policy "$HERE/20-intercept.json"
@@ -73,3 +74,8 @@ step "enforces with the unit's rights alone" rc 0 and said 'CREDIT_CARD'
 step "as four users" test "$(lab_daemon_pids | xargs -I{} stat -c %u /proc/{} 2>/dev/null | sort -u | tr '\n' ' ')" = "0 990 991 992 "
 lab_daemon_stop
 step "and ends in order" not logged 'did not end'
+step "what fails closed holds without it" eventually 4 refused
+run lab_in sallyport disarm
+step "until it is disarmed" rc 0 and said 'disarmed' and lab_client curl -sS --cacert "$LAB_ROOT_CA" https://api.openai.com/v1/models
+run lab_in sallyport disarm
+step "twice is fine" rc 0 and said 'nothing is armed'
