@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#define RECORD_PARENTS 4 /* of a line each: who started the caller, not the way to init */
+
 static void tls_text(const struct tls *t, char *out, size_t size)
 {
 	struct tls_info i;
@@ -24,8 +26,12 @@ static void record_conn(struct conn *c, struct record *r)
 	struct slice host = slice_str(c->host);
 
 	memset(r, 0, sizeof(*r));
-	if (c->caller)
+	if (c->caller) {
 		r->who = c->caller->who;
+		for (size_t i = RECORD_PARENTS; i < r->who.n_ancestors; i++)
+			memset(&r->who.ancestor[i], 0, sizeof(r->who.ancestor[i]));
+		r->who.n_ancestors = MIN(r->who.n_ancestors, (uint8_t)RECORD_PARENTS);
+	}
 	r->mode = c->decision.mode;
 	r->sanctioned = c->decision.sanctioned;
 	slice_copy(r->rule, sizeof(r->rule), slice_str(c->decision.rule));
@@ -77,9 +83,10 @@ static void record_request(struct txn *t, struct record *r)
 		slice_copy(r->path, sizeof(r->path),
 			   query < 0 ? t->head.target : slice_sub(t->head.target, 0, (size_t)query));
 	}
-	slice_copy(r->model_asked, sizeof(r->model_asked), t->model_asked);
 	slice_copy(r->model, sizeof(r->model),
 		   t->reply.model.len ? t->reply.model : t->downgrade.ptr ? t->downgrade : t->model_asked);
+	if (!slice_is(t->model_asked, r->model))
+		slice_copy(r->model_asked, sizeof(r->model_asked), t->model_asked);
 	for (size_t i = 0; t->reserved && i < t->reservation.n && i < RECORD_BUDGETS; i++) {
 		const struct budget_account *a = &t->reservation.held[i].account;
 
