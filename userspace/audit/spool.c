@@ -217,12 +217,17 @@ int spool_put(struct spool *s, const void *entry, size_t len)
 	return 0;
 }
 
-unsigned spool_free_percent(const struct spool *s)
+size_t spool_free(const struct spool *s)
 {
 	uint64_t n = atomic_load_explicit(&s->header->head, memory_order_relaxed) -
 		     atomic_load_explicit(&s->header->tail, memory_order_relaxed);
 
-	return (unsigned)((s->size - MIN(n, (uint64_t)s->size)) * 100 / s->size);
+	return s->size - (size_t)MIN(n, (uint64_t)s->size);
+}
+
+unsigned spool_free_percent(const struct spool *s)
+{
+	return (unsigned)(spool_free(s) * 100 / s->size);
 }
 
 /* Length of the entry at the cursor, or -ENOENT, -EBADMSG. */

@@ -27,6 +27,8 @@ uint64_t spool_id(const struct spool *s);
 
 /* Writer: copies one entry in. 0, -ENOSPC (full), -EMSGSIZE (over a quarter of the ring). */
 int spool_put(struct spool *s, const void *entry, size_t len);
+/* Bytes free; the writer may count on as much, but for the odd entry's length at the ring's seam. */
+size_t spool_free(const struct spool *s);
 /* Bytes free, as a share of the ring in percent: the worker wakes the recorder when it gets low. */
 unsigned spool_free_percent(const struct spool *s);
 

@@ -67,6 +67,19 @@ static json_t *status(struct monitor *m)
 			 (json_int_t)m->lost_records);
 }
 
+/* One mistake a line. */
+static void mistakes_log(struct slice why)
+{
+	while (why.len) {
+		long end = slice_find(why, SLICE("\n"));
+		struct slice line = end < 0 ? why : slice_sub(why, 0, (size_t)end);
+
+		if (line.len)
+			log_error("%.*s", SLICE_FMT(line));
+		why = slice_from(why, end < 0 ? why.len : (size_t)end + 1);
+	}
+}
+
 json_t *control_reload(struct monitor *m)
 {
 	struct buf why;
@@ -84,8 +97,8 @@ json_t *control_reload(struct monitor *m)
 		monitor_note(m, "rules reloaded");
 		answer = json_pack("{s:b,s:I}", "ok", 1, "generation", (json_int_t)m->generation);
 	} else {
-		log_error("reload refused, the old rules stay: %s%.*s", strerror(-r),
-			  SLICE_FMT(buf_slice(&why)));
+		log_error("reload refused, the old rules stay: %s", strerror(-r));
+		mistakes_log(buf_slice(&why));
 		answer = json_pack("{s:s,s:s%}", "error", "the old rules stay", "mistakes",
 				   buf_size(&why) ? why.data + why.off : "", buf_size(&why));
 	}

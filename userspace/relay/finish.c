@@ -61,7 +61,7 @@ void conn_record(struct conn *c, uint32_t kind, const char *reason, uint64_t out
 	r->bytes_in = in;
 	r->distrust = c->distrusts;
 	slice_copy(r->reason, sizeof(r->reason), slice_str(reason));
-	(void)worker_record(c->w, r);
+	(void)worker_record(c->w, r, false);
 }
 
 static void record_request(struct txn *t, struct record *r)
@@ -109,8 +109,9 @@ int txn_open(struct txn *t)
 	memset(r->who.ancestor, 0, sizeof(r->who.ancestor));
 	r->reserved_microusd = t->reserve_microusd;
 	r->reserved_tokens = t->reserve_tokens;
-	rc = worker_record(t->c->w, r);
+	rc = worker_record(t->c->w, r, false);
 	t->opened = rc == 0;
+	t->c->w->n_opened += t->opened;
 	return rc;
 }
 
@@ -207,7 +208,8 @@ static void record_write(struct txn *t, const struct usage *u, bool estimated, i
 			       t->budget[t->over]->id, t->downgrade.ptr ? ": model changed to " : "",
 			       SLICE_FMT(t->downgrade));
 	slice_copy(r->reason, sizeof(r->reason), slice_str(t->reason));
-	(void)worker_record(t->c->w, r);
+	(void)worker_record(t->c->w, r, t->opened);
+	t->c->w->n_opened -= t->opened;
 }
 
 static void settle(struct txn *t)

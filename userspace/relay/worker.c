@@ -24,6 +24,7 @@
 #define SIGNER_TIMEOUT_MS 2000
 #define SETUP_TIMEOUT_MS 10000
 #define WAKE_AFTER_NS 10000000U /* the recorder is woken at most every 10 ms unless the spool fills */
+#define END_ROOM 2048U /* a record as packed has about 900 bytes; with many findings and tools twice that */
 #define RULES_FILE_MAX (16U << 20)
 
 uint64_t worker_request_id(struct worker *w, char out[40])
@@ -36,9 +37,10 @@ uint64_t worker_request_id(struct worker *w, char out[40])
 	return id;
 }
 
-int worker_record(struct worker *w, const struct record *r)
+int worker_record(struct worker *w, const struct record *r, bool promised)
 {
-	int rc = record_put(w->spool, r);
+	bool room = promised || spool_free(w->spool) > (w->n_opened + 4) * END_ROOM;
+	int rc = room ? record_put(w->spool, r) : -ENOSPC;
 
 	if (rc < 0) {
 		metric_add(w->metrics, records_refused, 1);

@@ -59,6 +59,7 @@ struct worker {
 	struct conn *starved;           /* wait for room in the spool */
 	struct timer starved_timer;
 	unsigned freed;                 /* connections that gave memory back since the heap was trimmed */
+	size_t n_opened;                /* exchanges whose end is promised room in the spool */
 	uint64_t next_id;
 	bool stopping;
 	bool spooled;                   /* something was put since the recorder was last woken */
@@ -73,8 +74,11 @@ struct worker {
  * to drop privileges. 0 or -errno. */
 int worker_run(int channel, int (*ready)(void *ctx), void *ctx);
 
-/* Hands a record over: 0, or -ENOSPC when the recorder is behind and the spool full. */
-int worker_record(struct worker *w, const struct record *r);
+/*
+ * Hands a record over: 0, or -ENOSPC when the recorder is behind and the spool full. Every RECORD_OPEN
+ * keeps room for its end (promised), so that an exchange that was let out is always recorded whole.
+ */
+int worker_record(struct worker *w, const struct record *r, bool promised);
 
 /* "sp-" and 16 hex digits, and the number they stand for. */
 uint64_t worker_request_id(struct worker *w, char out[40]);
