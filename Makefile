@@ -108,7 +108,7 @@ check-e2e: $(B)/sallyport $(TOOLS)
 	$(Q)tests/run $(filter tests/e2e/$(STORY)%,$(STORIES))
 
 demo: deps
-	$(Q)$(MAKE) --no-print-directory all tools
+	$(Q)$(MAKE) -s --no-print-directory all tools
 	$(Q)tests/demo/demo.sh
 
 bench: deps

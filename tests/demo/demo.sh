@@ -11,14 +11,14 @@
 REPORT=$LAB_BUILD/demo/report.html
 CARD='4111 1111 1111 1111' # the schemes' test number
 KEY=AKIAIOSFODNN7TTTTTTT
-DONE=
+DONE='' SUMMARY=''
 
 main() {
 	stage_init
 	[ "$(id -u)" -eq 0 ] || { echo "demo: needs root, for namespaces and eBPF: sudo make demo" >&2; exit 1; }
 	printf '%s\n' "${BOLD}sallyport: every AI call of a node seen, governed and accounted for$NONE"
 	say "A node and a provider are set up in a private lab on this machine: own network, own files, own cgroup." \
-		"No packet leaves it, and nothing else is touched. Ctrl-C ends it and removes it."
+		"No packet leaves it, and nothing else is touched. Ctrl-C ends it and removes it.${PACE:+ Any key shortens a pause.}"
 	lab_up
 	trap finale EXIT
 	node_up
@@ -149,8 +149,8 @@ went_through() { # UNIT: answered, one request upstream, on record as allowed wi
 version() { jq -r .version "$CLIENTS/node_modules/$1/package.json"; }
 
 leaks() {
-	scene 4 "Secrets: a card number and an AWS key" "Masked where the answer is of use without them, blocked where a rule \
-says so. What the provider received is read from its own log."
+	scene 4 "Secrets: a card number and an AWS key" "The rule for billing masks keys; for everybody else a key is blocked. \
+What the provider received is read from the provider's own log."
 	play alice billing.service "/usr/bin/python3 requests_chat.py 'Refund $CARD, the upload key is $KEY'"
 	live 'billing.service.*redacted'
 	say "What left this machine, from the provider's log:"
@@ -169,14 +169,14 @@ says so. What the provider received is read from its own log."
 stream() {
 	scene 5 "Streams stay streams" "The answer itself holds a card number this time, in pieces of four bytes. It is masked \
 on its way, and nothing waits for the end."
-	printf '%s' "Sure. The customer paid with card $CARD, I can refund it to the same account in two days." >"$LAB/answers/refund"
+	printf '%s' "The customer paid with card $CARD on May 4; shall I refund it?" >"$LAB/answers/refund"
 	lab_control 'fault api.openai.com file-refund+delta-4+every-60'
 	live_stream bob support.service 'node openai_chat.mjs stream "Who paid for order 8812?"'
 	lab_control
 	live 'support.service.*redacted'
-	step "it arrived in $PIECES pieces over $((SPAN / 1000)) ms, the first after $((FIRST / 1000)) ms of the call" \
+	step "it came in $PIECES pieces over $((SPAN / 1000)) ms, the first $((FIRST / 1000)) ms after the provider had the request" \
 		test "$PIECES" -ge 10 and test "$SPAN" -ge 500000 and test "$FIRST" -lt "$SPAN"
-	step "the card was masked across its pieces" rc 0 and said 'card \[CREDIT_CARD\], I can refund' and not said 4111
+	step "the card was masked across its pieces" rc 0 and said 'card \[CREDIT_CARD\] on May 4; shall I refund it\?$' and not said 4111
 }
 
 # As play, character by character as they come: PIECES, SPAN (first to last), FIRST (since the request
@@ -220,7 +220,7 @@ speaks: refused, in the provider's own error shape, so that every client shows t
 
 budget() {
 	scene 7 "A budget: 3 cents a day for the intern" "Before a request leaves, its worst case is reserved; after it the \
-provider's own count is booked. 80 % warns, 100 % refuses."
+provider's own count is booked. At 80 % there is a warning; what no longer fits in the worst case is refused."
 	lab_control 'fault api.anthropic.com big-1000'
 	seq -f 'line %g of a long log file that nobody has read' 60 >"$CLIENTS/access.log"
 	for _ in 1 2 3 4 5 6 7 8; do
@@ -258,9 +258,19 @@ took, the recorder chains one line to the next."
 	mkdir -p "${REPORT%/*}" && cp "$LAB/report.html" "$REPORT"
 	step "the discovery report: one HTML file, all callers in it, nothing loaded from elsewhere" rc 0 \
 		and report_names report billing support research wiki-bot intern and not grep -qiE '(src|href)="?(https?:)?//' "$REPORT"
+	SUMMARY=$(summary)
 	root 'sallyport trust remove'
 	step "trust remove leaves the certificate stores and the environment as they were" rc 0 \
 		and is "$(cat "$LAB/store.before")" "$(store_sums)"
+}
+# What a reader of the audit log can say of it all.
+summary() {
+	jq -sr '[.[] | select(.who)] as $all | [$all[] | select(.kind == "exchange")] as $x |
+		"\($all | map(.who.unit) | unique | length) callers of \($all | map(.provider) | unique | length) providers; " +
+		"\($x | length) exchanges inspected, \($x | map(select(.action == "redacted")) | length) masked, " +
+		"\($x | map(select(.action == "blocked")) | length) refused; " +
+		"$\($x | map(.cost_microusd) | add / 1000000) spent; \($all | map(select(.kind == "seen")) | length) connections only seen, " +
+		"\($all | map(select(.kind == "spliced")) | length) passed unread. No program was changed for it."' "$LAB/state/audit.jsonl"
 }
 report_names() {
 	local unit
@@ -280,6 +290,9 @@ finale() {
 		exit "$rc"
 	fi
 	step "the lab is gone: no process, namespace, mount, cgroup, pin or file of it" is "" "$(traces "$id" "$folder")"
+	printf '\n'
+	say "$SUMMARY"
+	say "For your own node: README.md, Install. It starts in observe, which changes nothing."
 	printf '\nThe discovery report: %s\n' "$REPORT"
 	printf 'demo: %d of %d steps as expected\n' "$STEPS_GOOD" "$STEPS"
 	[ "$STEPS_GOOD" -eq "$STEPS" ] || exit 1

@@ -10,7 +10,7 @@ stage_init() {
 	local size
 	WIDTH=100 PACE='' BOLD='' DIM='' RED='' GREEN='' YELLOW='' BLUE='' NONE=''
 	[ -t 1 ] || return 0
-	size=$(stty size <&1 2>/dev/null) && WIDTH=${size#* }
+	{ size=$(stty size <&3 2>/dev/null) && WIDTH=${size#* }; } 3>&1
 	[ "$WIDTH" -ge 60 ] || WIDTH=80
 	[ "$WIDTH" -le 110 ] || WIDTH=110
 	[ -n "${DEMO_FAST:-}" ] || PACE=1
@@ -51,7 +51,7 @@ beat() {
 
 # scene NUMBER TITLE WHAT-IT-IS-ABOUT
 scene() {
-	[ "$1" = 1 ] || beat 3
+	[ "$1" = 1 ] || beat 2.5
 	local rule
 	printf -v rule '%*s' "$((WIDTH - ${#2} - 7))" ''
 	printf '\n%s== %s. %s %s%s\n' "$BOLD$BLUE" "$1" "$2" "${rule// /=}" "$NONE"
@@ -82,7 +82,7 @@ play() {
 	RC=$?
 	show "$LAB/out" "${SHOW:-4}"
 	show "$LAB/err" 5
-	beat 0.8
+	beat 0.4
 }
 
 stage_client() { # USER UNIT COMMAND
@@ -97,13 +97,13 @@ root() {
 	root_run "$1"
 	show "$LAB/out" 12
 	show "$LAB/err"
-	beat 0.8
+	beat 0.4
 }
 table() {
 	root_run "$1"
 	cut -c "1-$((WIDTH - 6))" "$LAB/out" | sed 's/^/   | /; s/ *$//'
 	show "$LAB/err"
-	beat 1.5
+	beat 1.2
 }
 root_run() {
 	prompt root '#' "$1"
@@ -127,7 +127,7 @@ live() {
 	all=$(wc -l <"$LAB/tail")
 	sed -n "$((TAIL_SHOWN + 1)),${all}p" "$LAB/tail" | sed 's/^          //' | wrap '   > ' '     ' | sed 's/^   > \([a-z]\)/     \1/' | paint
 	TAIL_SHOWN=$all
-	beat 1.2
+	beat 0.8
 }
 # A check: the tail has said it since the last look.
 live_says() { tail -n "+$((TAIL_MARK + 1))" "$LAB/tail" | grep -Eq -- "$1"; }
@@ -168,7 +168,7 @@ step() {
 	done
 	STEPS_GOOD=$((STEPS_GOOD + 1))
 	printf '%s\n' "$what" | wrap '   ok  ' '       ' | sed "1s/^   ok/   $GREEN${BOLD}ok$NONE/"
-	beat 0.5
+	beat 0.3
 }
 
 step_seen() {
