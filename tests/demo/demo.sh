@@ -254,6 +254,7 @@ took, the recorder chains one line to the next."
 	step "one word changed in a copy: line $line is named" rc 1 and said "copy.jsonl:$line: "
 	step "no card, key or prompt in any log of the daemon" \
 		not grep -rqE "4111 ?1111|$KEY|[Rr]efund|Translate|sk-lab" "$LAB/daemon.log" "$LAB/state/audit.jsonl" "$LAB/log"
+	step "nor is any of its files for every user to read" is "" "$(find "$LAB/state" -type f -perm /004)"
 	root "sallyport report --format html -o $LAB/report.html"
 	mkdir -p "${REPORT%/*}" && cp "$LAB/report.html" "$REPORT"
 	step "the discovery report: one HTML file, all callers in it, nothing loaded from elsewhere" rc 0 \
