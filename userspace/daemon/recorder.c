@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define DRAIN_MS 10          /* between drains while records come */
@@ -271,6 +272,7 @@ int recorder_main(int control_fd, const struct recorder_options *o)
 	if (!rec)
 		return 1;
 	rec->control = control_fd;
+	(void)umask(0027); /* who calls what is not for every user of the host: SQLite's files too */
 	rec->wake[0] = (struct pollfd){ .fd = control_fd, .events = POLLIN };
 	rec->n_wakes = 1;
 	r = booking_open(o->state_dir, o->rotate_bytes, &rec->booking);
