@@ -1,6 +1,7 @@
 /*
- * sallyport discover: watch the node for a while and say who talks to AI providers. No daemon, no CA, no
- * redirect: kernel programs that only watch are attached for that time and go with this process.
+ * sallyport discover: watch the node for a while and say who talks to AI providers. No daemon, no
+ * CA, no redirect: kernel programs that only watch are attached for that time and go with this
+ * process.
  */
 #include "cli/cli.h"
 #include "cli/emit.h"
@@ -37,16 +38,21 @@
 
 static const char usage_text[] =
 	"usage: sallyport discover [--for 60s] [--json | --format F] [-o FILE]\n\n"
-	"Watches this node and shows every program that connects to an AI provider, told by DNS answers, by\n"
-	"the server names of TLS, and by /etc/hosts. Changes nothing: no connection is redirected, decrypted,\n"
-	"delayed or refused, no file is written but FILE; the kernel programs it attaches only watch and are\n"
-	"gone when it ends. Needs root, but no daemon. Ctrl-C ends it early and shows what was seen.\n\n"
+	"Watches this node and shows every program that connects to an AI provider, told by DNS "
+	"answers, by\n"
+	"the server names of TLS, and by /etc/hosts. Changes nothing: no connection is redirected, "
+	"decrypted,\n"
+	"delayed or refused, no file is written but FILE; the kernel programs it attaches only "
+	"watch and are\n"
+	"gone when it ends. Needs root, but no daemon. Ctrl-C ends it early and shows what was "
+	"seen.\n\n"
 	"      --for TIME      watch so long: 90s, 10m, 2h (60s)\n"
 	"      --cgroup DIR    only what runs below this cgroup v2 directory (all)\n"
-	"      --resolve       look up the catalogue's names at start, so that programs which looked them\n"
-	"                      up before are seen too; without it no name is looked up by this command\n"
-	"      --json          the same as --format json\n"
-	EMIT_HELP "a table\n"
+	"      --resolve       look up the catalogue's names at start, so that programs which "
+	"looked them\n"
+	"                      up before are seen too; without it no name is looked up by this "
+	"command\n"
+	"      --json          the same as --format json\n" EMIT_HELP "a table\n"
 	"      --catalog FILE  this file instead of providers.json in the usual places\n";
 
 struct options {
@@ -67,11 +73,11 @@ struct watching {
 	struct watch events, signals, resolver;
 	struct timer tick;
 	pid_t resolver_pid;
-	uint64_t began_ns, end_ns;  /* CLOCK_MONOTONIC */
-	uint64_t own_dev, own_ino;  /* our executable */
+	uint64_t began_ns, end_ns; /* CLOCK_MONOTONIC */
+	uint64_t own_dev, own_ino; /* our executable */
 	char cgroup_root[PATH_MAX];
 	uint64_t own, connections, lost;
-	size_t before;              /* connections that were open before */
+	size_t before; /* connections that were open before */
 	bool terminal;
 	int error;
 };
@@ -86,8 +92,8 @@ static void store(struct watching *w)
 	w->error = w->error ? w->error : r;
 }
 
-static void note(struct watching *w, const struct principal *who, uint32_t provider, const char *host,
-		 struct inventory_note *n)
+static void note(struct watching *w, const struct principal *who, uint32_t provider,
+		 const char *host, struct inventory_note *n)
 {
 	const struct provider *p = catalog_provider(w->catalog, provider);
 
@@ -113,8 +119,12 @@ static void on_sighting(void *ctx, const struct sighting *s)
 	const struct sp_event *e = s->event;
 	struct inventory_note n = {
 		.time_ns = clock_wall_ns() - (clock_mono_ns() - e->time_ns),
-		.seen = !s->again, .bytes_out = s->bytes_out, .bytes_in = s->bytes_in,
-		.tokens_in = -1, .tokens_out = -1, .cost_microusd = -1,
+		.seen = !s->again,
+		.bytes_out = s->bytes_out,
+		.bytes_in = s->bytes_in,
+		.tokens_in = -1,
+		.tokens_out = -1,
+		.cost_microusd = -1,
 	};
 	char host[SP_NAME_LEN];
 
@@ -141,14 +151,17 @@ static bool is_watched(const struct watching *w, const struct principal *who)
 }
 
 /*
- * What is open at the end: bytes so far of the connections seen to open, and those that are older than
- * this command, as far as their address is known by now.
+ * What is open at the end: bytes so far of the connections seen to open, and those that are older
+ * than this command, as far as their address is known by now.
  */
 static void on_socket(void *ctx, const struct socket_seen *s)
 {
 	struct watching *w = ctx;
-	struct inventory_note n = { .time_ns = clock_wall_ns(), .tokens_in = -1, .tokens_out = -1,
-				    .cost_microusd = -1, .bytes_out = s->bytes_out,
+	struct inventory_note n = { .time_ns = clock_wall_ns(),
+				    .tokens_in = -1,
+				    .tokens_out = -1,
+				    .cost_microusd = -1,
+				    .bytes_out = s->bytes_out,
 				    .bytes_in = s->bytes_in };
 	const struct principal *known;
 	const struct sp_event *e = sightings_find(w->sightings, s->cookie, &known);
@@ -163,7 +176,8 @@ static void on_socket(void *ctx, const struct socket_seen *s)
 	if (is_own(w, e ? &e->task : &task))
 		return;
 	if (e) {
-		slice_copy(h.name, sizeof(h.name), slice_of(e->host, strnlen(e->host, sizeof(e->host))));
+		slice_copy(h.name, sizeof(h.name),
+			   slice_of(e->host, strnlen(e->host, sizeof(e->host))));
 		note(w, known, e->provider, h.name, &n);
 		return;
 	}
@@ -204,7 +218,8 @@ static int64_t ask(struct watching *w, const char *sql)
 static void progress(struct watching *w)
 {
 	uint64_t now = clock_mono_ns();
-	unsigned left = now < w->end_ns ? (unsigned)((w->end_ns - now + 999999999) / 1000000000) : 0;
+	unsigned left =
+		now < w->end_ns ? (unsigned)((w->end_ns - now + 999999999) / 1000000000) : 0;
 	long long callers, providers;
 
 	store(w);
@@ -212,9 +227,11 @@ static void progress(struct watching *w)
 		return;
 	callers = ask(w, "SELECT count(DISTINCT caller) FROM inventory");
 	providers = ask(w, "SELECT count(DISTINCT provider) FROM inventory");
-	fprintf(stderr, "\rwatching, %u:%02u left: %lld program%s, %lld provider%s, %" PRIu64 " connection%s   ",
-		left / 60, left % 60, callers, callers == 1 ? "" : "s", providers, providers == 1 ? "" : "s",
-		w->connections, w->connections == 1 ? "" : "s");
+	fprintf(stderr,
+		"\rwatching, %u:%02u left: %lld program%s, %lld provider%s, %" PRIu64
+		" connection%s   ",
+		left / 60, left % 60, callers, callers == 1 ? "" : "s", providers,
+		providers == 1 ? "" : "s", w->connections, w->connections == 1 ? "" : "s");
 }
 
 static void tick(struct timer *t)
@@ -306,12 +323,14 @@ static int kernel_start(struct watching *w)
 	buf_init(&why, 4096);
 	r = kern_open(&k, &w->kern, &why);
 	if (r < 0)
-		fprintf(stderr, "sallyport discover: cannot watch: %.*s\n", SLICE_FMT(buf_slice(&why)));
+		fprintf(stderr, "sallyport discover: cannot watch: %.*s\n",
+			SLICE_FMT(buf_slice(&why)));
 	buf_done(&why);
 	if (r == 0)
 		r = known_names(w->kern, w->catalog);
 	if (r == 0 && known_hosts_file(w->kern, w->catalog, KNOWN_HOSTS_FILE) < 0)
-		fprintf(stderr, "sallyport discover: cannot read " KNOWN_HOSTS_FILE "; went on without\n");
+		fprintf(stderr,
+			"sallyport discover: cannot read " KNOWN_HOSTS_FILE "; went on without\n");
 	if (r < 0)
 		return r;
 	w->events = (struct watch){ .fd = kern_events_fd(w->kern), .fn = events_ready };
@@ -326,7 +345,8 @@ static int start(struct watching *w)
 
 	if (stat("/proc/self/exe", &st) == 0) {
 		w->own_ino = st.st_ino;
-		w->own_dev = (uint64_t)major(st.st_dev) << 20 | minor(st.st_dev); /* as the kernel writes it */
+		w->own_dev = (uint64_t)major(st.st_dev) << 20 |
+			     minor(st.st_dev); /* as the kernel writes it */
 	}
 	if (r == 0)
 		r = inventory_init(w->db);
@@ -366,63 +386,27 @@ static void notes(const struct watching *w, struct report *r)
 	size_t open = sightings_open(w->sightings);
 
 	if (w->lost)
-		report_note(r, "%" PRIu64 " events were lost because the node was too busy: the figures are too low.",
-			    w->lost);
+		report_note(
+			r,
+			"%" PRIu64
+			" events were lost because the node was too busy: the figures are too low.",
+			w->lost);
 	if (w->own)
-		report_note(r, "%" PRIu64 " further connections were made by sallyport's own proxy for programs "
-			       "that it inspects: sallyport report names them.", w->own);
+		report_note(r,
+			    "%" PRIu64
+			    " further connections were made by sallyport's own proxy for programs "
+			    "that it inspects: sallyport report names them.",
+			    w->own);
 	if (w->before)
 		report_note(r, "Open before the watch began: %zu connection%s.", w->before,
 			    w->before == 1 ? "" : "s");
 	if (open)
-		report_note(r, "Still open: %zu connection%s, with the bytes so far.", open, open == 1 ? "" : "s");
+		report_note(r, "Still open: %zu connection%s, with the bytes so far.", open,
+			    open == 1 ? "" : "s");
 	if (access("/run/sallyport/control.sock", F_OK) == 0)
-		report_note(r, "A daemon runs here: connections it redirects do not show in this watch, but in "
+		report_note(r, "A daemon runs here: connections it redirects do not show in this "
+			       "watch, but in "
 			       "sallyport report.");
-}
-
-/* ---- the table ---- */
-
-#define COLUMNS 9
-
-static void table_row(struct arena *a, const struct report_caller *c, const char **cell)
-{
-	char text[48];
-
-	cell[0] = report_program(c);
-	cell[1] = *report_home(c) ? report_home(c) : NULL;
-	cell[2] = arena_dup(a, slice_str(report_user(c, text))).ptr;
-	cell[3] = c->pid ? arena_printf(a, "%" PRIu32, c->pid).ptr : NULL;
-	cell[4] = *c->provider ? c->provider : NULL;
-	cell[5] = report_join(a, &c->hosts, 2);
-	report_number(c->sums.connections, text);
-	cell[6] = arena_dup(a, slice_str(text)).ptr;
-	report_bytes(c->sums.bytes_out, text);
-	cell[7] = arena_dup(a, slice_str(text)).ptr;
-	report_bytes(c->sums.bytes_in, text);
-	cell[8] = arena_dup(a, slice_str(text)).ptr;
-}
-
-static void table(const struct report *r, unsigned seconds)
-{
-	static const char *const headers[COLUMNS] = { "PROGRAM", "WHERE", "USER", ">PID", "PROVIDER",
-						      "HOSTS", ">CONNS", ">SENT", ">RECEIVED" };
-	const char **cells = calloc(r->n_callers * COLUMNS + 1, sizeof(*cells));
-	struct arena a;
-
-	arena_init(&a, 64U << 20);
-	for (size_t i = 0; cells && i < r->n_callers; i++)
-		table_row(&a, &r->caller[i], cells + i * COLUMNS);
-	if (cells && r->n_callers)
-		out_table(headers, COLUMNS, cells, r->n_callers);
-	printf("%s%zu program%s, %zu provider%s, %" PRId64 " connection%s in %u s\n", r->n_callers ? "\n" : "",
-	       r->who[STANDING_UNJUDGED], r->who[STANDING_UNJUDGED] == 1 ? "" : "s", r->n_providers,
-	       r->n_providers == 1 ? "" : "s", r->sums.connections, r->sums.connections == 1 ? "" : "s",
-	       seconds);
-	for (size_t i = 0; i < r->n_notes; i++)
-		printf("%s%s%s\n", out_color(COLOR_DIM), r->note[i], out_color(COLOR_NONE));
-	free(cells);
-	arena_done(&a);
 }
 
 static int finish(struct watching *w, const struct report_format *f)
@@ -450,7 +434,7 @@ static int finish(struct watching *w, const struct report_format *f)
 	} else if (f) {
 		status = emit("discover", &r, f, w->o->output);
 	} else {
-		table(&r, seconds);
+		discover_table(&r, seconds);
 	}
 	report_done(&r);
 	return status;
@@ -458,7 +442,9 @@ static int finish(struct watching *w, const struct report_format *f)
 
 static int discover(const struct options *o, const struct report_format *f)
 {
-	struct watching w = { .o = o, .terminal = isatty(STDERR_FILENO) == 1, .tick = { .fn = tick } };
+	struct watching w = { .o = o,
+			      .terminal = isatty(STDERR_FILENO) == 1,
+			      .tick = { .fn = tick } };
 	int status = policies_catalog("discover", o->catalog, &w.catalog), r;
 
 	if (status != EXIT_FINE)
@@ -492,8 +478,10 @@ static unsigned seconds_of(const char *text)
 
 	if (!n)
 		return 0;
-	unit = !*end || strcmp(end, "s") == 0 ? 1 : strcmp(end, "m") == 0 ? 60 :
-	       strcmp(end, "h") == 0 ? 3600 : 0;
+	unit = !*end || strcmp(end, "s") == 0 ? 1
+	       : strcmp(end, "m") == 0	      ? 60
+	       : strcmp(end, "h") == 0	      ? 3600
+					      : 0;
 	return n > FOR_MAX_S || n * unit > FOR_MAX_S ? 0 : (unsigned)(n * unit);
 }
 
@@ -522,7 +510,9 @@ int cmd_discover(int argc, char **argv)
 		case OPT_FOR:
 			o.for_s = seconds_of(optarg);
 			if (!o.for_s)
-				return cli_usage("discover", "--for %s: say 90s, 10m or 2h, at most 7 days", optarg);
+				return cli_usage("discover",
+						 "--for %s: say 90s, 10m or 2h, at most 7 days",
+						 optarg);
 			break;
 		case OPT_CGROUP:
 			o.cgroup = optarg;
@@ -557,7 +547,8 @@ int cmd_discover(int argc, char **argv)
 			return EXIT_USAGE;
 	}
 	if (geteuid() != 0) {
-		fprintf(stderr, "sallyport discover: loading eBPF programs needs root; run it with sudo\n");
+		fprintf(stderr,
+			"sallyport discover: loading eBPF programs needs root; run it with sudo\n");
 		return EXIT_SYSTEM;
 	}
 	return discover(&o, f);

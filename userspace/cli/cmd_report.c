@@ -22,11 +22,13 @@
 
 static const char usage_text[] =
 	"usage: sallyport report [--since T] [--format html|json|csv|md] [-o FILE] [--open]\n\n"
-	"Who on this node uses which AI provider: unsanctioned use first, then volume, cost, findings,\n"
-	"budgets, clients that do not trust the CA, and what cannot be seen. No prompt, answer or key is\n"
+	"Who on this node uses which AI provider: unsanctioned use first, then volume, cost, "
+	"findings,\n"
+	"budgets, clients that do not trust the CA, and what cannot be seen. No prompt, answer or "
+	"key is\n"
 	"in it. Reads what the daemon recorded; works while it runs and when it does not.\n\n"
-	"      --since T       whole UTC days from the last 7d, 12h, or from 2026-11-20 (" SINCE ")\n"
-	EMIT_HELP "md\n"
+	"      --since T       whole UTC days from the last 7d, 12h, or from 2026-11-20 (" SINCE
+	")\n" EMIT_HELP "md\n"
 	"      --open          show it in a browser (xdg-open); with no -o from a temporary file\n"
 	"      --state DIR     where the daemon keeps " LEDGER_NAME " (" STATE_DIR ")\n"
 	"      --run DIR       the daemon's control socket, for its counters (" RUN_DIR ")\n"
@@ -44,7 +46,8 @@ static enum standing judge(void *ctx, const struct report_caller *c)
 {
 	struct principal who = { .uid = c->uid, .pid = c->pid };
 	struct decision d;
-	struct facts f = { .who = &who, .provider = c->provider,
+	struct facts f = { .who = &who,
+			   .provider = c->provider,
 			   .host = slice_str(c->hosts.n ? c->hosts.item[0] : "") };
 
 	slice_copy(who.user, sizeof(who.user), slice_str(c->user));
@@ -52,7 +55,8 @@ static enum standing judge(void *ctx, const struct report_caller *c)
 	slice_copy(who.unit, sizeof(who.unit), slice_str(c->unit));
 	slice_copy(who.slice, sizeof(who.slice), slice_str(c->slice));
 	slice_copy(who.container, sizeof(who.container), slice_str(c->container));
-	who.digest_known = text_unhex(slice_str(c->digest), who.digest, sizeof(who.digest)) == DIGEST_LEN;
+	who.digest_known =
+		text_unhex(slice_str(c->digest), who.digest, sizeof(who.digest)) == DIGEST_LEN;
 	policy_on_connect(ctx, &f, &d);
 	return d.sanctioned ? STANDING_SANCTIONED : STANDING_UNSANCTIONED;
 }
@@ -106,7 +110,8 @@ static int budgets_collect(struct report *r, struct db *d, const struct policy *
 			.warn_percent = rules[i].warn_percent,
 		};
 		e = ledger_each(d, rules[i].id,
-				budget_window_s(rules[i].monthly, r->made_ns / 1000000000U), account_take, &s);
+				budget_window_s(rules[i].monthly, r->made_ns / 1000000000U),
+				account_take, &s);
 	}
 	return e;
 }
@@ -143,8 +148,9 @@ static void coverage_ask(struct report *r, const char *run)
 		.spliced = number(a, "proxy", "spliced"),
 		.refused_proxy = number(a, "proxy", "refused"),
 	};
-	c->unexplained = c->attempts - c->redirected - c->observed - c->failed_open - c->refused_kernel +
-			 c->redirected - (number(a, "proxy", "accepted") - number(a, "proxy", "dialled"));
+	c->unexplained = c->attempts - c->redirected - c->observed - c->failed_open -
+			 c->refused_kernel + c->redirected -
+			 (number(a, "proxy", "accepted") - number(a, "proxy", "dialled"));
 	json_decref(a);
 }
 
@@ -155,7 +161,8 @@ static void prices_note(struct report *r)
 	struct prices *p = NULL;
 	char path[PATH_MAX];
 
-	if (policies_path("prices.json", NULL, path) == 0 && policies_prices("report", NULL, &p) == EXIT_FINE)
+	if (policies_path("prices.json", NULL, path) == 0 &&
+	    policies_prices("report", NULL, &p) == EXIT_FINE)
 		r->prices_date = report_text(r, prices_source_date(p));
 	prices_unref(p);
 }
@@ -175,8 +182,9 @@ static int collect(struct report *r, const struct options *o, const struct catal
 		e = budgets_collect(r, d, policy);
 	if (e < 0)
 		fprintf(stderr, "sallyport report: %s: %s%s%s\n", path, strerror(-e), d ? ": " : "",
-			e == -ENOENT ? "; has the daemon run? --state DIR names its folder" :
-			d ? db_error(d) : "");
+			e == -ENOENT ? "; has the daemon run? --state DIR names its folder"
+			: d	     ? db_error(d)
+				     : "");
 	return e < 0 ? EXIT_SYSTEM : EXIT_FINE;
 }
 
@@ -184,15 +192,15 @@ static int show(const char *path)
 {
 	(void)fflush(stdout);
 	(void)execlp("xdg-open", "xdg-open", path, NULL);
-	fprintf(stderr, "sallyport report: cannot start xdg-open: %s; open %s yourself\n", strerror(errno),
-		path);
+	fprintf(stderr, "sallyport report: cannot start xdg-open: %s; open %s yourself\n",
+		strerror(errno), path);
 	return EXIT_SYSTEM;
 }
 
 static int report(const struct options *o, const struct catalog *c, const struct policy *policy)
 {
-	const struct report_format *f = emit_format("report", o->format, o->output,
-						    o->open ? "html" : "md");
+	const struct report_format *f =
+		emit_format("report", o->format, o->output, o->open ? "html" : "md");
 	char temporary[64] = "";
 	const char *output = o->output;
 	struct report r;
@@ -201,7 +209,8 @@ static int report(const struct options *o, const struct catalog *c, const struct
 	if (!f)
 		return EXIT_USAGE;
 	if (o->open && !output) {
-		(void)snprintf(temporary, sizeof(temporary), "/tmp/sallyport-report.XXXXXX.%s", f->name);
+		(void)snprintf(temporary, sizeof(temporary), "/tmp/sallyport-report.XXXXXX.%s",
+			       f->name);
 		(void)close(mkstemps(temporary, (int)strlen(f->name) + 1));
 		output = temporary;
 	}

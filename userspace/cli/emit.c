@@ -23,11 +23,13 @@ const struct report_format *emit_format(const char *command, const char *name, c
 	if (name) {
 		f = report_format_find(name);
 		if (!f)
-			(void)cli_usage(command, "--format: \"%s\" is none of html, json, csv, md", name);
+			(void)cli_usage(command, "--format: \"%s\" is none of html, json, csv, md",
+					name);
 		return f;
 	}
 	if (dot)
-		f = strcmp(dot, ".htm") == 0 ? report_format_find("html") : report_format_find(dot + 1);
+		f = strcmp(dot, ".htm") == 0 ? report_format_find("html")
+					     : report_format_find(dot + 1);
 	return f ? f : report_format_find(otherwise);
 }
 

@@ -19,4 +19,7 @@ int emit(const char *command, const struct report *r, const struct report_format
 /* The parts of a report that do not come from the inventory: node, version, time, catalogue. */
 void emit_begin(struct report *r, const struct catalog *c);
 
+/* discover_table.c: a line a caller and provider, the sum, the notes, to standard output. */
+void discover_table(const struct report *r, unsigned seconds);
+
 #endif

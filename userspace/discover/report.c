@@ -46,7 +46,8 @@ void report_done(struct report *r)
 	free(r->budget);
 }
 
-/* Control and C1 characters, line separators, what changes the direction of text or shows nothing. */
+/* Control and C1 characters, line separators, what changes the direction of text or shows nothing.
+ */
 static bool is_hostile(uint32_t cp)
 {
 	return cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || cp == 0xad || cp == 0x61c ||
@@ -144,14 +145,23 @@ static int row_take(void *arg, const struct inventory_row *row)
 	}
 	to = &r->caller[r->n_callers++];
 	*to = (struct report_caller){
-		.key = row->caller, .provider = report_text(r, row->provider), .uid = row->uid,
-		.pid = row->pid, .user = report_text(r, row->user), .exe = report_text(r, row->exe),
-		.digest = report_text(r, row->digest), .unit = report_text(r, row->unit),
-		.slice = report_text(r, row->slice), .container = report_text(r, row->container),
-		.first_ns = row->first_ns, .last_ns = row->last_ns, .distrust = row->distrust,
+		.key = row->caller,
+		.provider = report_text(r, row->provider),
+		.uid = row->uid,
+		.pid = row->pid,
+		.user = report_text(r, row->user),
+		.exe = report_text(r, row->exe),
+		.digest = report_text(r, row->digest),
+		.unit = report_text(r, row->unit),
+		.slice = report_text(r, row->slice),
+		.container = report_text(r, row->container),
+		.first_ns = row->first_ns,
+		.last_ns = row->last_ns,
+		.distrust = row->distrust,
 		.reason = report_text(r, row->reason),
-		.standing = !judged ? STANDING_UNJUDGED :
-			    row->sanctioned ? STANDING_SANCTIONED : STANDING_UNSANCTIONED,
+		.standing = !judged	      ? STANDING_UNJUDGED
+			    : row->sanctioned ? STANDING_SANCTIONED
+					      : STANDING_UNSANCTIONED,
 	};
 	list_add_all(r, &to->hosts, slice_str(row->hosts));
 	list_add(r, &to->endpoints, slice_str(row->endpoint));
@@ -178,14 +188,16 @@ static int by_caller_latest(const void *a, const void *b)
 
 static enum standing worse(enum standing a, enum standing b)
 {
-	static const int rank[] = { [STANDING_SANCTIONED] = 0, [STANDING_UNJUDGED] = 1,
-				    [STANDING_UNSANCTIONED] = 2 };
+	static const int rank[] = {
+		[STANDING_SANCTIONED] = 0, [STANDING_UNJUDGED] = 1, [STANDING_UNSANCTIONED] = 2
+	};
 
 	return rank[a] > rank[b] ? a : b;
 }
 
 /* `from` is the older row of the same caller and provider. */
-static void caller_merge(struct report *r, struct report_caller *to, const struct report_caller *from)
+static void caller_merge(struct report *r, struct report_caller *to,
+			 const struct report_caller *from)
 {
 	for (size_t i = 0; i < from->hosts.n; i++)
 		list_add(r, &to->hosts, slice_str(from->hosts.item[i]));
@@ -209,8 +221,9 @@ static void callers_merge(struct collection *c)
 		struct report_caller *one = &r->caller[i];
 		const struct provider *p = catalog_provider_id(c->catalog, one->provider);
 
-		one->provider_name = report_text(r, p ? p->name : one->provider[0] ? one->provider :
-							"not in the catalogue");
+		one->provider_name = report_text(r, p		       ? p->name
+						    : one->provider[0] ? one->provider
+								       : "not in the catalogue");
 		one->jurisdiction = report_text(r, p ? p->jurisdiction : "");
 		if (one->standing == STANDING_UNJUDGED && r->judge)
 			one->standing = r->judge(r->judge_ctx, one);
@@ -242,7 +255,8 @@ static struct report_caller *caller_find(const struct report *r, uint64_t key, c
 {
 	struct report_caller want = { .key = key, .provider = provider };
 
-	return r->n_callers ? bsearch(&want, r->caller, r->n_callers, sizeof(want), by_caller) : NULL;
+	return r->n_callers ? bsearch(&want, r->caller, r->n_callers, sizeof(want), by_caller)
+			    : NULL;
 }
 
 static int day_add(struct report *r, uint64_t day, const struct report_sums *s)
@@ -263,16 +277,23 @@ static int day_add(struct report *r, uint64_t day, const struct report_sums *s)
 static int days_collect(struct report *r, struct db *d, uint64_t from_day)
 {
 	cleanup(db_query_freep) struct db_query *q = NULL;
-	int e = db_query(d, &q, "SELECT day, caller, provider, exchanges, seen + spliced, blocked,"
-				" redacted, bytes_out, bytes_in, tokens_in, tokens_out, cost_microusd"
-				" FROM inventory_days WHERE day >= ? ORDER BY day", "i", (int64_t)from_day);
+	int e = db_query(d, &q,
+			 "SELECT day, caller, provider, exchanges, seen + spliced, blocked,"
+			 " redacted, bytes_out, bytes_in, tokens_in, tokens_out, cost_microusd"
+			 " FROM inventory_days WHERE day >= ? ORDER BY day",
+			 "i", (int64_t)from_day);
 
 	while (e == 0 && (e = db_next(q)) == 1) {
 		struct report_caller *c = caller_find(r, (uint64_t)db_int(q, 1), db_text(q, 2));
 		struct report_sums s = {
-			.requests = db_int(q, 3), .connections = db_int(q, 4), .blocked = db_int(q, 5),
-			.redacted = db_int(q, 6), .bytes_out = db_int(q, 7), .bytes_in = db_int(q, 8),
-			.tokens_in = db_int(q, 9), .tokens_out = db_int(q, 10),
+			.requests = db_int(q, 3),
+			.connections = db_int(q, 4),
+			.blocked = db_int(q, 5),
+			.redacted = db_int(q, 6),
+			.bytes_out = db_int(q, 7),
+			.bytes_in = db_int(q, 8),
+			.tokens_in = db_int(q, 9),
+			.tokens_out = db_int(q, 10),
 			.cost_microusd = db_int(q, 11),
 		};
 
@@ -286,8 +307,10 @@ static int days_collect(struct report *r, struct db *d, uint64_t from_day)
 static int findings_of_callers(struct report *r, struct db *d, uint64_t from_day)
 {
 	cleanup(db_query_freep) struct db_query *q = NULL;
-	int e = db_query(d, &q, "SELECT caller, provider, sum(n) FROM inventory_findings"
-				" WHERE day >= ? GROUP BY caller, provider", "i", (int64_t)from_day);
+	int e = db_query(d, &q,
+			 "SELECT caller, provider, sum(n) FROM inventory_findings"
+			 " WHERE day >= ? GROUP BY caller, provider",
+			 "i", (int64_t)from_day);
 
 	while (e == 0 && (e = db_next(q)) == 1) {
 		struct report_caller *c = caller_find(r, (uint64_t)db_int(q, 0), db_text(q, 1));
@@ -302,19 +325,24 @@ static int findings_of_callers(struct report *r, struct db *d, uint64_t from_day
 static int findings_collect(struct report *r, struct db *d, uint64_t from_day)
 {
 	cleanup(db_query_freep) struct db_query *q = NULL;
-	int e = db_query(d, &q, "SELECT type, place, action, sum(n), sum(exchanges)"
-				" FROM inventory_findings WHERE day >= ? GROUP BY type, place, action"
-				" ORDER BY 4 DESC, type, place, action", "i", (int64_t)from_day);
+	int e = db_query(d, &q,
+			 "SELECT type, place, action, sum(n), sum(exchanges)"
+			 " FROM inventory_findings WHERE day >= ? GROUP BY type, place, action"
+			 " ORDER BY 4 DESC, type, place, action",
+			 "i", (int64_t)from_day);
 
 	while (e == 0 && (e = db_next(q)) == 1) {
-		struct report_finding *more = realloc(r->finding, (r->n_findings + 1) * sizeof(*more));
+		struct report_finding *more =
+			realloc(r->finding, (r->n_findings + 1) * sizeof(*more));
 
 		if (!more)
 			return -ENOMEM;
 		r->finding = more;
 		r->finding[r->n_findings++] = (struct report_finding){
-			.type = report_text(r, db_text(q, 0)), .place = report_text(r, db_text(q, 1)),
-			.action = report_text(r, db_text(q, 2)), .n = db_int(q, 3),
+			.type = report_text(r, db_text(q, 0)),
+			.place = report_text(r, db_text(q, 1)),
+			.action = report_text(r, db_text(q, 2)),
+			.n = db_int(q, 3),
 			.requests = db_int(q, 4),
 		};
 		e = 0;
@@ -348,8 +376,9 @@ static int provider_add(struct report *r, const struct report_caller *c)
 
 static int by_importance(const void *a, const void *b)
 {
-	static const int rank[] = { [STANDING_UNSANCTIONED] = 0, [STANDING_UNJUDGED] = 1,
-				    [STANDING_SANCTIONED] = 2 };
+	static const int rank[] = {
+		[STANDING_UNSANCTIONED] = 0, [STANDING_UNJUDGED] = 1, [STANDING_SANCTIONED] = 2
+	};
 	const struct report_caller *x = a, *y = b;
 	int64_t n = report_calls(&x->sums), m = report_calls(&y->sums);
 

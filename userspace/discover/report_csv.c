@@ -1,6 +1,6 @@
 /*
- * The callers for a spreadsheet: RFC 4180, a row a caller and provider. A cell a spreadsheet would take
- * for a formula gets an apostrophe in front (OWASP, "CSV Injection").
+ * The callers for a spreadsheet: RFC 4180, a row a caller and provider. A cell a spreadsheet would
+ * take for a formula gets an apostrophe in front (OWASP, "CSV Injection").
  */
 #include "discover/report.h"
 
@@ -27,8 +27,18 @@ static void put(struct writer *w, struct slice s)
 /* Also behind blanks, which some spreadsheets drop, and in the full-width forms. */
 static bool is_formula(const char *text)
 {
-	static const char *const starts[] = { "=", "+", "-", "@", "\t", "\r", "\n", "|", "%",
-					      "\xef\xbc\x9d", "\xef\xbc\x8b", "\xef\xbc\x8d",
+	static const char *const starts[] = { "=",
+					      "+",
+					      "-",
+					      "@",
+					      "\t",
+					      "\r",
+					      "\n",
+					      "|",
+					      "%",
+					      "\xef\xbc\x9d",
+					      "\xef\xbc\x8b",
+					      "\xef\xbc\x8d",
 					      "\xef\xbc\xa0" };
 	struct slice s = slice_trim(slice_str(text));
 
@@ -125,10 +135,11 @@ int report_csv(const struct report *r, struct buf *out)
 
 	arena_init(&a, 256U << 20);
 	w.arena = &a;
-	put(&w, SLICE("standing,program,user,uid,unit,slice,container,exe,sha256,pid,provider,"
-		      "provider_name,jurisdiction,hosts,endpoints,models,first_seen,last_seen,requests,"
-		      "connections,blocked,redacted,findings,bytes_out,bytes_in,tokens_in,tokens_out,"
-		      "cost_microusd,distrust,reason,caller\r\n"));
+	put(&w,
+	    SLICE("standing,program,user,uid,unit,slice,container,exe,sha256,pid,provider,"
+		  "provider_name,jurisdiction,hosts,endpoints,models,first_seen,last_seen,requests,"
+		  "connections,blocked,redacted,findings,bytes_out,bytes_in,tokens_in,tokens_out,"
+		  "cost_microusd,distrust,reason,caller\r\n"));
 	for (size_t i = 0; i < r->n_callers; i++)
 		row(&w, &r->caller[i]);
 	arena_done(&a);

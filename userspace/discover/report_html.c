@@ -1,6 +1,6 @@
 /*
- * One self-contained page: no script, no font, no picture, nothing fetched from anywhere. Read by people
- * who decide, so what is not approved comes first.
+ * One self-contained page: no script, no font, no picture, nothing fetched from anywhere. Read by
+ * people who decide, so what is not approved comes first.
  */
 #include "discover/report_page.h"
 
@@ -31,8 +31,12 @@ static void page_char(struct page *p, char c)
 {
 	char one[2] = { c };
 
-	page_put(p, c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '&' ? "&amp;" :
-		    c == '"' ? "&quot;" : c == '\'' ? "&#39;" : one);
+	page_put(p, c == '<'	? "&lt;"
+		    : c == '>'	? "&gt;"
+		    : c == '&'	? "&amp;"
+		    : c == '"'	? "&quot;"
+		    : c == '\'' ? "&#39;"
+				: one);
 }
 
 void page_text(struct page *p, const char *text)
@@ -74,15 +78,17 @@ static void head(struct page *p)
 	page_put(p, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
 		    "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
 		    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
-		    "style-src 'unsafe-inline'\"><meta name=\"referrer\" content=\"no-referrer\"><title>"
+		    "style-src 'unsafe-inline'\"><meta name=\"referrer\" "
+		    "content=\"no-referrer\"><title>"
 		    "AI traffic of ");
 	page_text(p, r->node);
 	page_put(p, "</title><style>");
 	page_put(p, report_style);
-	page_put(p, "</style></head>\n<body><header><div class=\"over\">AI traffic report</div><h1>");
+	page_put(p,
+		 "</style></head>\n<body><header><div class=\"over\">AI traffic report</div><h1>");
 	page_text(p, r->node);
-	page_f(p, "</h1><p class=\"meta\">%s to %s UTC%s &middot; made %s UTC by sallyport ", from, to,
-	       r->watched ? ", watched live" : "", made);
+	page_f(p, "</h1><p class=\"meta\">%s to %s UTC%s &middot; made %s UTC by sallyport ", from,
+	       to, r->watched ? ", watched live" : "", made);
 	page_text(p, r->version);
 	page_put(p, "</p></header>\n<main>");
 }
@@ -96,23 +102,34 @@ static void lede(struct page *p)
 	for (size_t i = 0; i < r->n_callers; i++)
 		distrust += r->caller[i].distrust;
 	if (!all) {
-		page_put(p, "<p class=\"lede good\">Nobody on this node was seen with an AI provider in this "
+		page_put(p, "<p class=\"lede good\">Nobody on this node was seen with an AI "
+			    "provider in this "
 			    "time.");
 	} else if (bad) {
-		page_f(p, "<p class=\"lede bad\"><strong>%zu of %zu program%s that use%s AI services %s approved by "
-		       "no rule.</strong>", bad, all, s(all), all == 1 ? "s" : "", bad == 1 ? "is" : "are");
+		page_f(p,
+		       "<p class=\"lede bad\"><strong>%zu of %zu program%s that use%s AI services "
+		       "%s approved by "
+		       "no rule.</strong>",
+		       bad, all, s(all), all == 1 ? "s" : "", bad == 1 ? "is" : "are");
 	} else if (r->who[STANDING_UNJUDGED]) {
-		page_f(p, "<p class=\"lede warn\"><strong>%zu program%s on this node talk%s to %zu AI provider%s."
-		       "</strong> No policy has been asked whether that is approved.", all, s(all),
-		       all == 1 ? "s" : "", r->n_providers, s(r->n_providers));
+		page_f(p,
+		       "<p class=\"lede warn\"><strong>%zu program%s on this node talk%s to %zu AI "
+		       "provider%s."
+		       "</strong> No policy has been asked whether that is approved.",
+		       all, s(all), all == 1 ? "s" : "", r->n_providers, s(r->n_providers));
 	} else {
-		page_f(p, "<p class=\"lede good\"><strong>Every use of AI services seen here is approved by a "
-		       "rule:</strong> %zu program%s, %zu provider%s.", all, s(all), r->n_providers,
-		       s(r->n_providers));
+		page_f(p,
+		       "<p class=\"lede good\"><strong>Every use of AI services seen here is "
+		       "approved by a "
+		       "rule:</strong> %zu program%s, %zu provider%s.",
+		       all, s(all), r->n_providers, s(r->n_providers));
 	}
 	if (distrust)
-		page_f(p, "<small>%zu client%s could not be inspected, because %s not trust the CA: see below."
-		       "</small>", distrust, s(distrust), distrust == 1 ? "it does" : "they do");
+		page_f(p,
+		       "<small>%zu client%s could not be inspected, because %s not trust the CA: "
+		       "see below."
+		       "</small>",
+		       distrust, s(distrust), distrust == 1 ? "it does" : "they do");
 	for (size_t i = 0; i < r->n_notes; i++) {
 		page_put(p, "<small>");
 		page_text(p, r->note[i]);
@@ -121,7 +138,8 @@ static void lede(struct page *p)
 	page_put(p, "</p>\n");
 }
 
-static void tile(struct page *p, const char *class, const char *label, const char *value, const char *sub)
+static void tile(struct page *p, const char *class, const char *label, const char *value,
+		 const char *sub)
 {
 	page_f(p, "<li class=\"tile %s\"><span>%s</span><b>", class, label);
 	page_text(p, value);
@@ -130,7 +148,8 @@ static void tile(struct page *p, const char *class, const char *label, const cha
 	page_put(p, "</i></li>");
 }
 
-static void tile_number(struct page *p, const char *class, const char *label, int64_t n, const char *sub)
+static void tile_number(struct page *p, const char *class, const char *label, int64_t n,
+			const char *sub)
 {
 	char text[32];
 
@@ -145,8 +164,10 @@ static void tiles(struct page *p)
 	char a[32], b[32], sub[96];
 
 	page_put(p, "<ul class=\"tiles\">");
-	(void)snprintf(sub, sizeof(sub), r->who[STANDING_UNJUDGED] ? "%zu sanctioned, %zu not judged" :
-		       "%zu sanctioned", r->who[STANDING_SANCTIONED], r->who[STANDING_UNJUDGED]);
+	(void)snprintf(sub, sizeof(sub),
+		       r->who[STANDING_UNJUDGED] ? "%zu sanctioned, %zu not judged"
+						 : "%zu sanctioned",
+		       r->who[STANDING_SANCTIONED], r->who[STANDING_UNJUDGED]);
 	tile_number(p, "", "Programs using AI", (int64_t)callers(r), r->watched ? "" : sub);
 	if (!r->watched)
 		tile_number(p, "bad", "Unsanctioned", (int64_t)r->who[STANDING_UNSANCTIONED],
@@ -160,7 +181,8 @@ static void tiles(struct page *p)
 	if (t->requests || t->blocked) {
 		tile_number(p, "", "Requests inspected", t->requests, "");
 		report_money(t->cost_microusd, a);
-		(void)snprintf(sub, sizeof(sub), *r->prices_date ? "prices of %.20s" : "%s", r->prices_date);
+		(void)snprintf(sub, sizeof(sub), *r->prices_date ? "prices of %.20s" : "%s",
+			       r->prices_date);
 		tile(p, "", "Cost", a, sub);
 		report_short(t->tokens_in + t->tokens_out, a);
 		report_short(t->tokens_out, b);
@@ -190,15 +212,16 @@ static void share_key(struct page *p, const char *class, enum standing st)
 	if (!p->r->calls[st])
 		return;
 	report_number(p->r->calls[st], n);
-	page_f(p, "<li><i class=\"%s\"></i>%s: %s (%.0f %%)</li>", class, report_standing_name(st), n,
-	       100.0 * (double)p->r->calls[st] / (double)all);
+	page_f(p, "<li><i class=\"%s\"></i>%s: %s (%.0f %%)</li>", class, report_standing_name(st),
+	       n, 100.0 * (double)p->r->calls[st] / (double)all);
 }
 
 static void share(struct page *p)
 {
 	if (p->r->watched || p->r->calls[0] + p->r->calls[1] + p->r->calls[2] == 0)
 		return;
-	page_put(p, "<section><h2>Sanctioned share of all calls</h2><div class=\"share\" aria-hidden=\"true\">");
+	page_put(p, "<section><h2>Sanctioned share of all calls</h2><div class=\"share\" "
+		    "aria-hidden=\"true\">");
 	share_part(p, "bad", STANDING_UNSANCTIONED);
 	share_part(p, "none", STANDING_UNJUDGED);
 	share_part(p, "good", STANDING_SANCTIONED);
@@ -214,22 +237,27 @@ static void share(struct page *p)
 #define CHART_H 130
 
 /* A bar a day: the blocked part on top in another colour. */
-static void chart_bar(struct page *p, uint64_t first, uint64_t days, int64_t top, const struct report_day *d)
+static void chart_bar(struct page *p, uint64_t first, uint64_t days, int64_t top,
+		      const struct report_day *d)
 {
 	int64_t calls = report_calls(&d->sums), blocked = MIN(d->sums.blocked, calls);
 	double step = (double)CHART_W / (double)days, w = MIN(step * 0.78, 46.0);
 	double x = ((double)(d->day - first) + 0.5) * step - w / 2;
-	double h = (double)calls * CHART_H / (double)top, bad = (double)blocked * CHART_H / (double)top;
+	double h = (double)calls * CHART_H / (double)top,
+	       bad = (double)blocked * CHART_H / (double)top;
 	char day[17], n[32];
 
 	report_minute(d->day * 86400ULL * 1000000000, day);
 	report_number(calls, n);
 	page_f(p, "<g><title>%.10s: %s calls, %" PRId64 " blocked</title>", day, n, blocked);
-	page_f(p, "<rect class=\"ok\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" rx=\"2\"/>", x,
-	       18 + CHART_H - h, w, MAX(h, calls ? 1.5 : 0.0));
+	page_f(p,
+	       "<rect class=\"ok\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" rx=\"2\"/>",
+	       x, 18 + CHART_H - h, w, MAX(h, calls ? 1.5 : 0.0));
 	if (blocked)
-		page_f(p, "<rect class=\"no\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" rx=\"2\"/>", x,
-		       18 + CHART_H - h, w, MAX(bad, 1.5));
+		page_f(p,
+		       "<rect class=\"no\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" "
+		       "rx=\"2\"/>",
+		       x, 18 + CHART_H - h, w, MAX(bad, 1.5));
 	page_put(p, "</g>");
 }
 
@@ -250,18 +278,28 @@ static void chart(struct page *p)
 	report_minute(first * 86400ULL * 1000000000, from);
 	report_minute(last * 86400ULL * 1000000000, to);
 	report_number(top, n);
-	page_f(p, "<section><h2>Calls by day</h2><svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"Calls by day "
-	       "from %.10s to %.10s, at most %s\">", CHART_W, CHART_H + 42, from, to, n);
-	page_f(p, "<line x1=\"0\" x2=\"%d\" y1=\"18\" y2=\"18\"/><line x1=\"0\" x2=\"%d\" y1=\"%d\" y2=\"%d\"/>"
-	       "<text x=\"0\" y=\"13\">%s</text>", CHART_W, CHART_W, 18 + CHART_H, 18 + CHART_H, n);
+	page_f(p,
+	       "<section><h2>Calls by day</h2><svg viewBox=\"0 0 %d %d\" role=\"img\" "
+	       "aria-label=\"Calls by day "
+	       "from %.10s to %.10s, at most %s\">",
+	       CHART_W, CHART_H + 42, from, to, n);
+	page_f(p,
+	       "<line x1=\"0\" x2=\"%d\" y1=\"18\" y2=\"18\"/><line x1=\"0\" x2=\"%d\" y1=\"%d\" "
+	       "y2=\"%d\"/>"
+	       "<text x=\"0\" y=\"13\">%s</text>",
+	       CHART_W, CHART_W, 18 + CHART_H, 18 + CHART_H, n);
 	for (size_t i = 0; i < r->n_days; i++)
 		if (r->day[i].day >= first)
 			chart_bar(p, first, days, top, &r->day[i]);
-	page_f(p, "<text x=\"0\" y=\"%d\">%.10s</text><text x=\"%d\" y=\"%d\" text-anchor=\"end\">%.10s</text></svg>",
+	page_f(p,
+	       "<text x=\"0\" y=\"%d\">%.10s</text><text x=\"%d\" y=\"%d\" "
+	       "text-anchor=\"end\">%.10s</text></svg>",
 	       CHART_H + 36, from, CHART_W, CHART_H + 36, to);
-	page_put(p, r->sums.blocked ? "<ul class=\"key\"><li><i style=\"background:var(--bar)\"></i>calls</li>"
-				      "<li><i class=\"bad\"></i>of these blocked</li></ul></section>\n" :
-				      "</section>\n");
+	page_put(p,
+		 r->sums.blocked
+			 ? "<ul class=\"key\"><li><i style=\"background:var(--bar)\"></i>calls</li>"
+			   "<li><i class=\"bad\"></i>of these blocked</li></ul></section>\n"
+			 : "</section>\n");
 }
 
 static void count(struct page *p, int64_t n, const char *what)
@@ -293,13 +331,16 @@ static void coverage(struct page *p)
 		count(p, c->quic_refused, "QUIC attempts refused");
 		count(p, c->unexplained, "<strong>not explained</strong>, or on their way");
 		if (c->events_lost)
-			count(p, c->events_lost, "<strong>events lost</strong>: the node was too busy");
+			count(p, c->events_lost,
+			      "<strong>events lost</strong>: the node was too busy");
 		page_put(p, "</dl>");
 	} else {
-		page_put(p, p->r->watched ?
-			    "<p>Watched for a while only; <code>sallyport daemon</code> keeps count for good.</p>" :
-			    "<p>The daemon was not reachable when this was made, so its counters are missing "
-			    "(<code>sallyport status</code>). The figures above are what it had recorded.</p>");
+		page_put(p, p->r->watched ? "<p>Watched for a while only; <code>sallyport "
+					    "daemon</code> keeps count for good.</p>"
+					  : "<p>The daemon was not reachable when this was made, "
+					    "so its counters are missing "
+					    "(<code>sallyport status</code>). The figures above "
+					    "are what it had recorded.</p>");
 	}
 	page_put(p, "</section><section><h2>What this cannot show</h2><ul class=\"plain\">");
 	for (size_t i = 0; report_not_seen[i]; i++)
@@ -311,7 +352,8 @@ static void foot(struct page *p)
 {
 	const struct report *r = p->r;
 
-	page_put(p, "</main><footer><p>Times are UTC; sums are of whole UTC days, first and last seen are of all "
+	page_put(p, "</main><footer><p>Times are UTC; sums are of whole UTC days, first and last "
+		    "seen are of all "
 		    "time. ");
 	if (*r->prices_date) {
 		page_put(p, "Cost at list prices of ");
@@ -320,7 +362,8 @@ static void foot(struct page *p)
 	}
 	page_put(p, "Provider catalogue of ");
 	page_text(p, *r->catalog_date ? r->catalog_date : "unknown date");
-	page_put(p, ". No prompt, answer or key is part of this report.</p></footer></body></html>\n");
+	page_put(p,
+		 ". No prompt, answer or key is part of this report.</p></footer></body></html>\n");
 }
 
 int report_html(const struct report *r, struct buf *out)

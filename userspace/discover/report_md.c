@@ -1,7 +1,6 @@
 /* Markdown (CommonMark with GFM tables): for a ticket, a mail, a terminal. */
 #include "discover/report.h"
 
-
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -54,7 +53,9 @@ static void callers(struct writer *w, const struct report *r, bool unsanctioned)
 {
 	char a[32], b[32], c[32], user[48], first[17], last[17];
 
-	head(w, "Program | Where | User | Provider | Models | Calls | Out | In | Tokens | Cost | First seen | Last seen",
+	head(w,
+	     "Program | Where | User | Provider | Models | Calls | Out | In | Tokens | Cost | "
+	     "First seen | Last seen",
 	     "--- | --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | --- | ---");
 	for (size_t i = 0; i < r->n_callers; i++) {
 		const struct report_caller *one = &r->caller[i];
@@ -93,11 +94,13 @@ static void headline(struct writer *w, const struct report *r)
 	report_minute(r->to_ns, to);
 	put(w, "# AI traffic of ");
 	put_text(w, r->node);
-	put_f(w, "\n\n%s to %s UTC%s.\n\n", from, to, r->watched ? ", watched by sallyport discover" : "");
+	put_f(w, "\n\n%s to %s UTC%s.\n\n", from, to,
+	      r->watched ? ", watched by sallyport discover" : "");
 	put_f(w, "- callers: **%zu**", n);
 	if (!r->watched)
-		put_f(w, " (%zu unsanctioned, %zu sanctioned, %zu not judged)", r->who[STANDING_UNSANCTIONED],
-		      r->who[STANDING_SANCTIONED], r->who[STANDING_UNJUDGED]);
+		put_f(w, " (%zu unsanctioned, %zu sanctioned, %zu not judged)",
+		      r->who[STANDING_UNSANCTIONED], r->who[STANDING_SANCTIONED],
+		      r->who[STANDING_UNJUDGED]);
 	put_f(w, "\n- providers: **%zu**\n", r->n_providers);
 	report_number(r->sums.connections, a);
 	put_f(w, "- connections seen or passed unread: %s\n", a);
@@ -159,7 +162,8 @@ static void budgets(struct writer *w, const struct report *r)
 	char a[32], b[32], c[32];
 
 	put(w, "\n## Budgets\n");
-	head(w, "Budget | Per | Accounts | Spent | Limit | Tokens | Used", "--- | --- | ---: | ---: | ---: | ---: | ---:");
+	head(w, "Budget | Per | Accounts | Spent | Limit | Tokens | Used",
+	     "--- | --- | ---: | ---: | ---: | ---: | ---:");
 	for (size_t i = 0; i < r->n_budgets; i++) {
 		const struct report_budget *one = &r->budget[i];
 
@@ -171,8 +175,8 @@ static void budgets(struct writer *w, const struct report *r)
 		report_number(one->spent_tokens, c);
 		put(w, "| ");
 		put_text(w, one->id);
-		put_f(w, " | %s | %" PRId64 " | %s | %s | %s | %" PRId64 " %% |\n", one->per, one->accounts, a,
-		      b, c, one->percent);
+		put_f(w, " | %s | %" PRId64 " | %s | %s | %s | %" PRId64 " %% |\n", one->per,
+		      one->accounts, a, b, c, one->percent);
 	}
 }
 
@@ -187,7 +191,8 @@ static void distrust(struct writer *w, const struct report *r)
 		if (!c->distrust)
 			continue;
 		if (!any)
-			put_f(w, "\n## Clients that do not trust the CA\n\n%s\n\n", report_distrust_remedy);
+			put_f(w, "\n## Clients that do not trust the CA\n\n%s\n\n",
+			      report_distrust_remedy);
 		any = true;
 		put(w, "- ");
 		put_text(w, c->exe[0] ? c->exe : report_program(c));
@@ -205,10 +210,15 @@ static void coverage(struct writer *w, const struct report *r)
 
 	if (c->known) {
 		put_f(w, "\n## Coverage since %s (strictest mode %s)\n\n", c->since, c->mode);
-		put_f(w, "- attempts: %" PRId64 "\n- observed only: %" PRId64 "\n- redirected: %" PRId64
-		      " (inspected %" PRId64 ", passed unread %" PRId64 ", refused %" PRId64 ")\n", c->attempts,
-		      c->observed, c->redirected, c->inspected, c->spliced, c->refused_proxy);
-		put_f(w, "- proxy absent: passed %" PRId64 ", refused %" PRId64 "\n- not explained: %" PRId64 "\n",
+		put_f(w,
+		      "- attempts: %" PRId64 "\n- observed only: %" PRId64
+		      "\n- redirected: %" PRId64 " (inspected %" PRId64 ", passed unread %" PRId64
+		      ", refused %" PRId64 ")\n",
+		      c->attempts, c->observed, c->redirected, c->inspected, c->spliced,
+		      c->refused_proxy);
+		put_f(w,
+		      "- proxy absent: passed %" PRId64 ", refused %" PRId64
+		      "\n- not explained: %" PRId64 "\n",
 		      c->failed_open, c->refused_kernel, c->unexplained);
 	}
 	put(w, "\n## What this cannot show\n\n");
@@ -245,7 +255,8 @@ int report_md(const struct report *r, struct buf *out)
 	distrust(&w, r);
 	coverage(&w, r);
 	report_minute(r->made_ns, made);
-	put_f(&w, "\nsallyport %s, made %s UTC; catalogue of %s.\n", r->version, made, r->catalog_date);
+	put_f(&w, "\nsallyport %s, made %s UTC; catalogue of %s.\n", r->version, made,
+	      r->catalog_date);
 	arena_done(&w.arena);
 	return w.error;
 }

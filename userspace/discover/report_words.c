@@ -7,26 +7,33 @@
 #include <stdio.h>
 
 const char *const report_not_seen[] = {
-	"AI services that are not in the catalogue: a private gateway, a reseller's own host name, a "
+	"AI services that are not in the catalogue: a private gateway, a reseller's own host name, "
+	"a "
 	"model that runs on this node.",
-	"Traffic inside a VPN, a tunnel or a forward proxy: the kernel sees the tunnel's address only.",
-	"Names hidden from this node by DNS over HTTPS together with an encrypted ClientHello, unless the "
+	"Traffic inside a VPN, a tunnel or a forward proxy: the kernel sees the tunnel's address "
+	"only.",
+	"Names hidden from this node by DNS over HTTPS together with an encrypted ClientHello, "
+	"unless the "
 	"address is known otherwise.",
 	"Connections that were open before watching began, until they are opened again.",
 	"What passed through unread: its volume is counted, its content is not known.",
-	"Whatever people do in a browser on another machine, and whatever root does to switch this off.",
+	"Whatever people do in a browser on another machine, and whatever root does to switch this "
+	"off.",
 	NULL,
 };
 
 const char report_distrust_remedy[] =
-	"Run `sallyport trust install` and restart these programs. Where one keeps a certificate store of "
-	"its own (Java, a snap, a pinned client), give it the CA file by the option its maker names, or add "
+	"Run `sallyport trust install` and restart these programs. Where one keeps a certificate "
+	"store of "
+	"its own (Java, a snap, a pinned client), give it the CA file by the option its maker "
+	"names, or add "
 	"a rule with \"mode\": \"observe\" for it, so that it is watched without being inspected.";
 
 const char *report_standing_name(enum standing s)
 {
-	return s == STANDING_SANCTIONED ? "sanctioned" :
-	       s == STANDING_UNSANCTIONED ? "unsanctioned" : "not judged";
+	return s == STANDING_SANCTIONED	    ? "sanctioned"
+	       : s == STANDING_UNSANCTIONED ? "unsanctioned"
+					    : "not judged";
 }
 
 const char *report_program(const struct report_caller *c)

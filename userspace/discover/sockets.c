@@ -31,10 +31,13 @@ static int ask(int fd, uint8_t family)
 		struct nlmsghdr head;
 		struct inet_diag_req_v2 ask;
 	} q = {
-		.head = { .nlmsg_len = sizeof(q), .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+		.head = { .nlmsg_len = sizeof(q),
+			  .nlmsg_type = SOCK_DIAG_BY_FAMILY,
 			  .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
-		.ask = { .sdiag_family = family, .sdiag_protocol = IPPROTO_TCP,
-			 .idiag_ext = 1U << (INET_DIAG_INFO - 1), .idiag_states = TCP_ESTABLISHED_BIT },
+		.ask = { .sdiag_family = family,
+			 .sdiag_protocol = IPPROTO_TCP,
+			 .idiag_ext = 1U << (INET_DIAG_INFO - 1),
+			 .idiag_states = TCP_ESTABLISHED_BIT },
 	};
 
 	return send(fd, &q, sizeof(q), 0) == sizeof(q) ? 0 : -errno;
@@ -46,7 +49,8 @@ static void socket_of(const struct inet_diag_msg *m, size_t len, struct socket_s
 	size_t left = len - sizeof(*m);
 	struct tcp_info info = { 0 };
 
-	*s = (struct socket_seen){ .port = ntohs(m->id.idiag_dport), .uid = m->idiag_uid,
+	*s = (struct socket_seen){ .port = ntohs(m->id.idiag_dport),
+				   .uid = m->idiag_uid,
 				   .inode = m->idiag_inode };
 	s->cookie = (uint64_t)m->id.idiag_cookie[1] << 32 | m->id.idiag_cookie[0];
 	if (m->idiag_family == AF_INET) {
@@ -58,7 +62,8 @@ static void socket_of(const struct inet_diag_msg *m, size_t len, struct socket_s
 	for (; RTA_OK(a, left); a = RTA_NEXT(a, left))
 		if (a->rta_type == INET_DIAG_INFO)
 			memcpy(&info, RTA_DATA(a), MIN((size_t)RTA_PAYLOAD(a), sizeof(info)));
-	s->bytes_out = info.tcpi_bytes_acked ? info.tcpi_bytes_acked - 1 : 0; /* the SYN counts as one */
+	s->bytes_out =
+		info.tcpi_bytes_acked ? info.tcpi_bytes_acked - 1 : 0; /* the SYN counts as one */
 	s->bytes_in = info.tcpi_bytes_received;
 }
 
@@ -156,7 +161,8 @@ static void task_of(int proc, uint32_t pid, const struct proc_stat *ps, const ch
 {
 	struct stat st;
 
-	*t = (struct sp_task){ .start_boot_ns = proc_start_ns(ps), .tgid = pid,
+	*t = (struct sp_task){ .start_boot_ns = proc_start_ns(ps),
+			       .tgid = pid,
 			       .cgroup = cgroup_id(proc, cgroupfs),
 			       .loginuid = number_in(proc, "loginuid", ~0U) };
 	memcpy(t->comm, ps->comm, MIN(sizeof(t->comm), sizeof(ps->comm)));
