@@ -26,7 +26,7 @@
 
 /* Rights are the process's: the threads wait for each other's set-up, then the last one drops them. */
 struct workers {
-	pthread_barrier_t set_up;
+	pthread_barrier_t set_up, ended;
 	int dropped;
 };
 
@@ -58,7 +58,10 @@ static void *worker_thread(void *arg)
 	struct worker_thread *t = arg;
 
 	t->result = worker_run(t->channel, workers_ready, t->all);
-	/* One thread alone is no worker: the monitor starts the process again. */
+	/* Told to stop, each ends what it has under way first. Else one thread alone is no worker: the
+	 * monitor starts the process again. */
+	if (t->result == 0)
+		(void)pthread_barrier_wait(&t->all->ended);
 	exit(t->result < 0 ? 1 : 0);
 }
 
@@ -72,6 +75,7 @@ static int worker_main(const struct options *o)
 		return 1;
 	(void)setrlimit(RLIMIT_NOFILE, &files);
 	(void)pthread_barrier_init(&all.set_up, NULL, o->workers);
+	(void)pthread_barrier_init(&all.ended, NULL, o->workers);
 	for (unsigned i = 0; i < o->workers; i++) {
 		t[i].channel = o->fd + (int)i;
 		t[i].all = &all;
@@ -90,7 +94,6 @@ static int recorder_role(const struct options *o)
 	const struct recorder_options r = { .state_dir = o->state, .rotate_bytes = 256ULL << 20 };
 	int e = sandbox_user(RECORDER_USER);
 
-	(void)signal(SIGTERM, SIG_IGN); /* it ends when its channel does, with everything booked */
 	if (e < 0) {
 		log_error("cannot become %s: %s", RECORDER_USER, strerror(-e));
 		return 1;
@@ -157,6 +160,9 @@ int cmd_daemon(int argc, char **argv)
 	/* Signals are for the monitor: it tells its children over their channels. */
 	(void)signal(SIGINT, SIG_IGN);
 	(void)signal(SIGHUP, SIG_IGN);
+	/* systemd sends this one to all of the unit. These two end when they are told, with everything done. */
+	if (strcmp(o.role, "worker") == 0 || strcmp(o.role, "recorder") == 0)
+		(void)signal(SIGTERM, SIG_IGN);
 	if (strcmp(o.role, "worker") == 0)
 		return worker_main(&o);
 	if (strcmp(o.role, "signer") == 0)

@@ -264,7 +264,8 @@ void txn_abandon(struct txn *t)
 
 	if (!t->finished && t->complete) {
 		if (!t->reason[0])
-			(void)snprintf(t->reason, sizeof(t->reason), "the client hung up");
+			(void)snprintf(t->reason, sizeof(t->reason), "%s",
+				       c->w->stopping ? "sallyport was stopped" : "the client hung up");
 		if (t->action == ACTION_ALLOWED)
 			t->action = ACTION_FAILED;
 	}

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define ALIVE_MS 200
+#define DRAIN_MS 4000     /* to end what is under way after STOP; the monitor waits a second longer */
 #define SIGNER_TIMEOUT_MS 2000
 #define SETUP_TIMEOUT_MS 10000
 #define WAKE_AFTER_NS 10000000U /* the recorder is woken at most every 10 ms unless the spool fills */
@@ -138,9 +139,25 @@ static void fds_close(const int *fds, size_t n)
 		(void)close(fds[i]);
 }
 
+static void drain_over(struct timer *t)
+{
+	loop_stop(container_of(t, struct worker, drain)->loop);
+}
+
+/* Answers under way are brought to their end, for a while; who waits for nothing is let go at once. */
 static void worker_drain(struct worker *w)
 {
 	w->stopping = true;
+	for (struct conn *c = w->conns, *next; c; c = next) {
+		next = c->next;
+		if (c->txn || c->pass)
+			continue;
+		if (c->client.tls)
+			tls_shutdown(c->client.tls);
+		conn_free(c);
+	}
+	w->drain.fn = drain_over;
+	(void)timer_arm(w->loop, &w->drain, DRAIN_MS);
 	for (size_t i = 0; i < w->n_listeners; i++) {
 		loop_unwatch(w->loop, &w->listeners[i].watch);
 		(void)close(w->listeners[i].watch.fd);
@@ -196,6 +213,7 @@ static void channel_event(struct watch *watch, uint32_t events)
 		if (n != sizeof(m)) {
 			/* Without a monitor nobody can tell us who calls: let the fail mode decide. */
 			log_error("the monitor is gone; ending");
+			w->stopping = true;
 			loop_stop(w->loop);
 			return;
 		}

@@ -39,7 +39,7 @@ struct worker {
 
 	int channel;                    /* to the monitor */
 	struct watch channel_watch;
-	struct timer alive;
+	struct timer alive, drain;
 	struct listener {
 		struct watch watch;
 		struct worker *w;
