@@ -28,6 +28,14 @@ static int dial(const char *command, const char *run_dir)
 	return -1;
 }
 
+bool client_there(const char *run_dir)
+{
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", run_dir ? run_dir : "/run/sallyport", CONTROL_SOCKET);
+	return access(path, W_OK) == 0;
+}
+
 json_t *client_ask(const char *command, const char *run_dir, const char *what)
 {
 	cleanup(closep) int fd = dial(command, run_dir);

@@ -8,9 +8,13 @@
 #define CLI_CLIENT_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #define CONTROL_SOCKET "control.sock" /* below the run directory */
 #define CONTROL_LINE_MAX 4096
+
+/* Is there a daemon's socket that we may use? Says nothing. */
+bool client_there(const char *run_dir);
 
 /* Sends {"do":what} to the daemon; the answer is the caller's (json_decref). NULL: the complaint with
  * its remedy is on stderr. run_dir NULL: /run/sallyport. */

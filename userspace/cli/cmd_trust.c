@@ -1,6 +1,7 @@
 /* sallyport trust: put the CA where applications look for it, look whether it is there, undo it. */
 #include "base/json.h"
 #include "cli/cli.h"
+#include "cli/client.h"
 #include "trust/store.h"
 
 #include <errno.h>
@@ -146,6 +147,9 @@ static int act(struct trust *t, const struct options *o)
 	if (strcmp(o->action, "status") == 0)
 		return report_state(t, o);
 	r = strcmp(o->action, "install") == 0 ? trust_install(t) : trust_remove(t);
+	/* Who distrusted us before is tried again from now on. */
+	if (r == 0 && !*o->root && client_there(NULL))
+		json_decref(client_ask("trust", NULL, "reload"));
 	if (o->json) {
 		(void)report_state(t, o);
 	} else {

@@ -7,7 +7,9 @@
 #include "base/memory.h"
 #include "cli/cli.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
@@ -98,6 +100,34 @@ static void scopes_tick(struct timer *t)
 	(void)timer_arm(m->loop, t, SCOPES_MS);
 }
 
+/*
+ * The folder goes to the recorder's user; if it was another's (the users were made after a first start),
+ * its files do too. Only plain files under one name: who owned the folder before is not trusted.
+ */
+static int state_give(const char *path, uid_t uid, gid_t gid)
+{
+	cleanup(closep) int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct dirent *e;
+	struct stat st;
+	DIR *d;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (fchown(fd, uid, gid) < 0)
+		return -errno;
+	if (st.st_uid == uid || st.st_uid == 0)
+		return 0;
+	d = fdopendir(dup(fd));
+	while (d && (e = readdir(d))) {
+		if (fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+		    st.st_nlink == 1 && fchownat(fd, e->d_name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
+			log_warn("cannot give %s/%s to the recorder: %s", path, e->d_name, strerror(errno));
+	}
+	if (d)
+		(void)closedir(d);
+	return 0;
+}
+
 /* State belongs to the recorder, the CA to nobody but root (the signer opens it before it drops root). */
 static int directories(const struct options *o)
 {
@@ -109,8 +139,8 @@ static int directories(const struct options *o)
 
 	if (r == 0)
 		r = file_mkdirs(o->state, 0755);
-	if (r == 0 && chown(o->state, uid, gid) < 0)
-		r = -errno;
+	if (r == 0)
+		r = state_give(o->state, uid, gid);
 	if (r == 0) {
 		(void)snprintf(path, sizeof(path), "%s/ca", o->state);
 		r = file_mkdirs(path, 0700);
