@@ -195,6 +195,31 @@ static int by_start(const void *a, const void *b)
 	return x->start < y->start ? -1 : x->start > y->start;
 }
 
+/* An event that came with several data lines: made anew, a "data:" for each. */
+static int send_lines(struct txn *t, struct slice name, struct slice data)
+{
+	int r = 0;
+
+	if (name.len) {
+		struct slice line = arena_printf(&t->event_arena, "event: %.*s\n", SLICE_FMT(name));
+
+		r = line.ptr ? reply_send_data(t, line) : -ENOMEM;
+	}
+	do {
+		long end = slice_find(data, SLICE("\n"));
+		struct slice line = slice_sub(data, 0, end < 0 ? data.len : (size_t)end);
+
+		if (r == 0)
+			r = reply_send_data(t, SLICE("data: "));
+		if (r == 0)
+			r = reply_send_data(t, line);
+		if (r == 0)
+			r = reply_send_data(t, SLICE("\n"));
+		data = slice_from(data, line.len + 1);
+	} while (data.len);
+	return r == 0 ? reply_send_data(t, SLICE("\n")) : r;
+}
+
 static int send_edited(struct txn *t, const struct held *h)
 {
 	struct splice s[128];
@@ -222,15 +247,7 @@ static int send_edited(struct txn *t, const struct held *h)
 		if (r == 0)
 			r = reply_send_data(t, slice_from(h->raw, h->data_end));
 	} else if (r == 0) {
-		/* Several data lines in one event: JSON has no bare line ends, so one line holds it. */
-		struct slice line = arena_printf(&t->event_arena, "%s%.*s%sdata: %.*s\n\n",
-						 h->name.len ? "event: " : "", SLICE_FMT(h->name),
-						 h->name.len ? "\n" : "", SLICE_FMT(buf_slice(&out)));
-
-		for (size_t i = 0; line.ptr && i + 2 < line.len; i++)
-			if (line.ptr[i] == '\n' && i > h->name.len + 8)
-				((char *)line.ptr)[i] = ' ';
-		r = line.ptr ? reply_send_data(t, line) : -ENOMEM;
+		r = send_lines(t, h->name, buf_slice(&out));
 	}
 	buf_done(&out);
 	t->action = ACTION_REDACTED;
