@@ -35,15 +35,12 @@ main() {
 
 # --- the node ---
 
-# The clients' sources where every user can read them; a store that knows the provider, as a machine's
+# The programs; a store that knows the provider, as a machine's
 # knows the public CAs.
 node_up() {
 	clients_ready
-	cp "$LAB_ROOT"/tests/clients/*.py "$CLIENTS/"
-	mkdir "$LAB/apps" && cd "$LAB/apps" || exit 1
-	lab_in mount --bind "$CLIENTS" "$LAB/apps"
-	cp "$LAB_ROOT_CA" "$LAB/provider-root.pem"
-	lab_in cp "$LAB/provider-root.pem" /usr/local/share/ca-certificates/scripted-provider.crt
+	cd "$LAB/apps" || exit 1
+	lab_in cp "$LAB_ROOT_CA" /usr/local/share/ca-certificates/scripted-provider.crt
 	lab_in update-ca-certificates >"$LAB/store.log" 2>&1
 	store_sums >"$LAB/store.before"
 	lab_in mkdir -p /etc/sallyport
@@ -72,7 +69,7 @@ observe() {
 	scene 1 "Observe: who talks to AI on this node?" "Five programs go about their work. The daemon starts as after \
 installation, in observe: eBPF only, no redirect, no certificate, nothing that could break. Lines behind > are \`sallyport tail\`."
 	# The part of the public CAs is played by the lab's provider: Node brings its own list of them.
-	STAGE_ENV=(--env OPENAI_API_KEY=sk-lab --env "NODE_EXTRA_CA_CERTS=$LAB/provider-root.pem")
+	STAGE_ENV=(--env OPENAI_API_KEY=sk-lab --env "NODE_EXTRA_CA_CERTS=$LAB_ROOT_CA")
 	lab_daemon_start --policy /etc/sallyport/policy.json || exit 1
 	tail_start
 	play carol report.service "$(chat gpt-4o-mini 'Sum up the sales of May') | jq -r .choices[0].message.content"

@@ -3,8 +3,12 @@
 
 CLIENTS=$LAB_BUILD/clients
 
-# The scripts beside the packages they import.
-clients_ready() { cp "$LAB_ROOT"/tests/clients/*.mjs "$CLIENTS/"; }
+# The scripts beside the packages they import, where every user of the lab can read them: $LAB/apps.
+clients_ready() {
+	cp "$LAB_ROOT"/tests/clients/*.{mjs,py} "$CLIENTS/"
+	mkdir -p "$LAB/apps"
+	lab_in mount --bind "$CLIENTS" "$LAB/apps"
+}
 
 # client [lab_client options] -- NAME ARGUMENTS...: NAME is a script of tests/clients without its ending.
 client() {
@@ -12,10 +16,10 @@ client() {
 	while [ "$1" != -- ]; do options+=("$1"); shift; done
 	name=$2
 	shift 2
-	if [ -e "$LAB_ROOT/tests/clients/$name.py" ]; then
-		lab_client "${options[@]}" /usr/bin/python3 "$LAB_ROOT/tests/clients/$name.py" "$@"
+	if [ -e "$CLIENTS/$name.py" ]; then
+		lab_client "${options[@]}" /usr/bin/python3 "$LAB/apps/$name.py" "$@"
 	else
-		lab_client "${options[@]}" node "$CLIENTS/$name.mjs" "$@"
+		lab_client "${options[@]}" node "$LAB/apps/$name.mjs" "$@"
 	fi
 }
 

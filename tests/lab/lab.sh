@@ -14,7 +14,7 @@ LAB_SALLYPORT=${LAB_SALLYPORT:-$LAB_BUILD/sallyport}
 LAB_TIMEOUT=${LAB_TIMEOUT:-60} # seconds a client may take
 LAB=                           # the lab's folder; empty while there is none
 LAB_CERTS=$LAB_BUILD/lab/certs
-LAB_ROOT_CA=$LAB_CERTS/root.pem
+LAB_ROOT_CA= # the provider's root, once the lab is up
 LAB_INSIDE_CGROUP= # the cgroup to attach to, as seen inside
 LAB_DAEMON=        # pid
 
@@ -58,6 +58,8 @@ lab_up() {
 	mkdir -p "$LAB_CGROUP/world" "$LAB_CGROUP/node/system.slice/sallyport.service"
 	chmod 755 "$LAB"
 	cp "$LAB_ROOT/tests/lab/zone" "$LAB/zone"
+	cp "$LAB_CERTS/root.pem" "$LAB/root.pem" # the repository may stand where the lab's users cannot look
+	LAB_ROOT_CA=$LAB/root.pem
 	: >"$LAB/control"
 	lab_reaper
 	if ! lab_hold node -m -n -C || ! lab_hold world -n; then
