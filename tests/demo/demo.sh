@@ -35,8 +35,7 @@ main() {
 
 # --- the node ---
 
-# The programs; a store that knows the provider, as a machine's
-# knows the public CAs.
+# The programs; a store that knows the provider, as a machine's knows the public CAs.
 node_up() {
 	clients_ready
 	cd "$LAB/apps" || exit 1
@@ -132,8 +131,9 @@ through sallyport and does not know."
 	play carol research.service 'node anthropic_messages.mjs "Find papers on TLS"'
 	live research.service
 	step "the official @anthropic-ai/sdk, $(version @anthropic-ai/sdk), is answered" went_through research.service
-	root "wc -l *.py *.mjs; grep -Ei 'base_?url|proxy|ca_?cert|verify' *.py *.mjs || echo none"
-	step "their sources, all shown here, name no base URL, no proxy, no CA" said ' openai_chat.mjs$' and said '^none$'
+	local sources="requests_chat.py openai_chat.mjs anthropic_messages.mjs"
+	root "wc -l $sources; grep -Ei 'base_?url|proxy|ca_?cert|verify' $sources || echo none"
+	step "their sources, so many lines, name no base URL, no proxy, no CA" said ' openai_chat.mjs$' and said '^none$'
 	play bob support.service "env | cut -d= -f1 | sort | tr '\\n' ' '"
 	step "nor does the environment, but for the four CA variables that trust install wrote" \
 		not said '(BASE_URL|_HOST|PROXY|proxy)' \
