@@ -425,7 +425,7 @@ static void scan_key(struct scan *sc)
 	}
 }
 
-int findings_add(struct findings *f, uint32_t part, const struct raw *r)
+int findings_keep(struct findings *f, const struct finding *one)
 {
 	if (f->n == f->cap) {
 		size_t cap = f->cap ? f->cap * 2 : 16;
@@ -438,12 +438,16 @@ int findings_add(struct findings *f, uint32_t part, const struct raw *r)
 		f->items = items;
 		f->cap = cap;
 	}
-	f->items[f->n++] = (struct finding){ .type = r->type,
-					     .confidence = r->confidence,
-					     .part = part,
-					     .start = (uint32_t)r->start,
-					     .end = (uint32_t)r->end };
+	f->items[f->n++] = *one;
 	return 0;
+}
+
+int findings_add(struct findings *f, uint32_t part, const struct raw *r)
+{
+	const struct finding one = { .type = r->type, .confidence = r->confidence, .part = part,
+				     .start = (uint32_t)r->start, .end = (uint32_t)r->end };
+
+	return findings_keep(f, &one);
 }
 
 static int scan_emit(void *arg, const struct raw *r)

@@ -31,6 +31,9 @@ struct findings {
 	size_t n, cap;
 };
 
+/* Appends one. 0 or -ENOMEM. */
+int findings_keep(struct findings *f, const struct finding *one);
+
 /* operator_json: policies/detectors.json (own patterns), ptr NULL for none. 0, -EINVAL (mistakes
  * noted), -ENOMEM. Takes 0.1-0.5 s: compile once, share, swap on reload. */
 int dlp_new(struct slice operator_json, struct mistakes *m, struct dlp **out);

@@ -27,23 +27,6 @@ int inspect_parts(struct txn *t, const uint8_t *actions, const struct jdoc *doc,
 	return 0;
 }
 
-int inspect_keep(struct findings *f, const struct finding *one)
-{
-	if (f->n == f->cap) {
-		size_t cap = f->cap ? f->cap * 2 : 16;
-		struct finding *items = arena_array(f->arena, struct finding, cap);
-
-		if (!items)
-			return -ENOMEM;
-		if (f->n)
-			memcpy(items, f->items, f->n * sizeof(*items));
-		f->items = items;
-		f->cap = cap;
-	}
-	f->items[f->n++] = *one;
-	return 0;
-}
-
 enum dlp_action inspect_strictest(const struct findings *f, const uint8_t *actions)
 {
 	enum dlp_action worst = DLP_OFF;

@@ -122,7 +122,7 @@ static bool settled(struct txn *t, struct lane *l, size_t before)
 
 	for (size_t i = before; i < l->found.n; i++) {
 		block = block || t->decision.dlp_response[l->found.items[i].type] == DLP_BLOCK;
-		(void)inspect_keep(&t->reply_findings, &l->found.items[i]);
+		(void)findings_keep(&t->reply_findings, &l->found.items[i]);
 	}
 	return block;
 }
@@ -334,7 +334,7 @@ static int held_new(struct txn *t, const struct sse_event *e, struct held **out)
 static void whole_found(struct txn *t, const struct findings *f)
 {
 	for (size_t i = 0; i < f->n; i++)
-		(void)inspect_keep(&t->whole_findings, &f->items[i]);
+		(void)findings_keep(&t->whole_findings, &f->items[i]);
 }
 
 /* Whole texts inside an event (repeats of what was streamed): scanned and masked on the spot. */

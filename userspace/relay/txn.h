@@ -124,8 +124,6 @@ const char *txn_status_words(int status); /* RFC 9110 15 */
 /* inspect.c: scans all parts of a document; what is over the scan limit is -EMSGSIZE. */
 int inspect_parts(struct txn *t, const uint8_t *actions, const struct jdoc *doc, struct slice raw,
 		  const struct part *parts, size_t n, struct findings *out);
-/* Appends one finding. 0 or -ENOMEM. */
-int inspect_keep(struct findings *f, const struct finding *one);
 enum dlp_action inspect_strictest(const struct findings *f, const uint8_t *actions);
 /* act.c: splices for every finding whose action is DLP_REDACT. -EACCES: one lies in a frozen part. */
 int act_splices(struct txn *t, const struct jdoc *doc, const struct part *parts,
