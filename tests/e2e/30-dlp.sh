@@ -100,7 +100,7 @@ run post -- "$chat" "$LAB/ask" -H 'Expect: 100-continue' -v -o "$LAB/reply"
 step "2 MB with Expect: 100-continue" rc 0 and told '< HTTP/1.1 100' and upstream '.[0] | (.body | endswith("[CREDIT_CARD]\"}]}")) and (.headers.expect == null)'
 
 urls=()
-for i in {1..50}; do urls+=("$chat" -o /dev/null); done
+for _ in {1..50}; do urls+=("$chat" -o /dev/null); done
 run lab_client curl -sS "${urls[@]}" -d "$hello" -w '%{http_code} %{num_connects}\n'
 step "50 requests over one connection" rc 0 and upstream 'length == 50 and ([.[].conn] | unique | length == 1)' \
 	and test "$(sort "$LAB/out" | uniq -c | tr -s ' \n' ' ')" = " 49 200 0 1 200 1 "

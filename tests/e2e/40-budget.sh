@@ -72,7 +72,8 @@ mark
 for i in {1..20}; do
 	ask parallel.service gpt-4o-mini usage-14-100+slow-700 -o /dev/null -w '%{http_code}\n' >"$LAB/parallel.$i" 2>&1 &
 done
-wait $(jobs -p)
+mapfile -t callers < <(jobs -p)
+wait "${callers[@]}"
 cat "$LAB"/parallel.* | sort | uniq -c | tr -s ' \n' ' ' >"$LAB/out"
 step "of 20 at once exactly the 5 that fit go through" said '^ 5 200 15 400 ' and upstream 'length == 5' \
 	and eventually 3 spent five '.[0].spent_tokens == 570 and .[0].reserved_tokens == 0'

@@ -6,9 +6,8 @@
 . "${0%/*}/clients.sh"
 
 ask() { lab_client --unit "$1" curl -sS https://api.openai.com/v1/models -H 'x-lab-fault: fast' "${@:2}"; }
-lines() { wc -l <"$state/audit.jsonl"; }
 audit() { tail -n "${2:-1}" "$state/audit.jsonl" | jq -se "$1"; }
-exchanges() { [ "$(grep -c '"kind":"exchange"' "$state/audit.jsonl")" "$@" ]; }
+exchanges() { test "$(grep -c '"kind":"exchange"' "$state/audit.jsonl")" "$@"; }
 
 story "The audit log survives a full disk and its own removal"
 clients_ready
@@ -25,7 +24,6 @@ step "a log that was taken away is begun again" rc 0 and eventually 5 test -s "$
 step "... and says so" audit 'any(.[]; .kind == "admin" and (.note | test("removed|missing|gone|again|new file")))' 100
 run lab_in sallyport audit verify
 step "... and its chain goes on" rc 0
-before=$(lines)
 
 lab_in dd if=/dev/zero of=/var/lib/sallyport/filler bs=64k 2>/dev/null
 run ask any.service -o /dev/null -w '%{http_code}'

@@ -40,7 +40,15 @@ for what in reset stall plain; do
 	step "instead of TLS: $what" shape 502 '(true|false)' '.*' and upstream 'length == 0' and eventually 3 audit '.[0].status == 502 and (.[0].reason | length > 10)'
 done
 lab_control
-for cert in expired notyet wronghost selfsigned otherroot nochain clientonly weakkey; do
+# One that sallyport's own CA signed (whoever gets hold of it must not stand in for a provider).
+cp -r "$LAB_CERTS" "$LAB/certs"
+LAB_CERTS=$LAB/certs
+openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$LAB/own.key" -subj /CN=api.openai.com 2>/dev/null |
+	openssl x509 -req -days 3 -CA "$LAB/state/ca/int.crt" -CAkey "$LAB/state/ca/int.key" -set_serial 77 -out "$LAB/own.crt" -extfile <(
+		printf '%s\n' basicConstraints=critical,CA:FALSE extendedKeyUsage=serverAuth subjectAltName=DNS:api.openai.com
+	) 2>/dev/null
+cat "$LAB/own.crt" "$LAB/own.key" >"$LAB_CERTS/bad/own.pem"
+for cert in expired notyet wronghost selfsigned otherroot nochain clientonly weakkey own; do
 	lab_control "cert * bad/$cert"
 	lab_provider_stop && lab_provider_start # it forgets its sessions: a resumed one shows no certificate
 	run ask asks.service x

@@ -18,7 +18,7 @@ reconciled() {
 	json '.workers_alive and .kernel.connects == .kernel.redirected + .kernel.observed + .kernel.failed_open + .kernel.refused'
 }
 exchanges() { grep -c '"kind":"exchange"' "$LAB/state/audit.jsonl"; }
-recorded() { [ "$(exchanges)" "$@" ]; }
+recorded() { test "$(exchanges)" "$@"; }
 lots() { # one after the other, for as long as $LAB/go is there; codes in $LAB/codes.N
 	while [ -e "$LAB/go" ]; do ask any.service >>"$LAB/codes.$1" 2>/dev/null; done
 }
@@ -43,7 +43,8 @@ for _ in 1 2 3; do
 done
 sleep 0.7
 rm "$LAB/go"
-wait $(jobs -p)
+mapfile -t callers < <(jobs -p)
+wait "${callers[@]}"
 answered=$(cat "$LAB"/codes.* | grep -c '^200')
 step "killed thrice under load the worker comes back" eventually 5 serves any.service
 step "... with every answered exchange recorded ($answered)" eventually 5 recorded -ge $((answered + 2))

@@ -66,6 +66,9 @@ int sandbox_worker_calls(void)
 		SCMP_SYS(sched_yield), SCMP_SYS(sched_getaffinity), SCMP_SYS(exit), SCMP_SYS(exit_group),
 		SCMP_SYS(clone3), SCMP_SYS(clone), SCMP_SYS(set_robust_list), SCMP_SYS(rseq),
 		SCMP_SYS(getrusage), SCMP_SYS(sysinfo),
+#ifdef __SANITIZE_ADDRESS__
+		SCMP_SYS(sigaltstack), SCMP_SYS(readlink), SCMP_SYS(prctl), /* what its reports need */
+#endif
 	};
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
 	int r = filter ? seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1) : -ENOMEM;
