@@ -158,6 +158,7 @@ static int row_take(void *arg, const struct inventory_row *row)
 		.first_ns = row->first_ns,
 		.last_ns = row->last_ns,
 		.distrust = row->distrust,
+		.inspected = row->exchanges > 0,
 		.reason = report_text(r, row->reason),
 		.standing = !judged	      ? STANDING_UNJUDGED
 			    : row->sanctioned ? STANDING_SANCTIONED
@@ -207,7 +208,9 @@ static void caller_merge(struct report *r, struct report_caller *to,
 		list_add(r, &to->models, slice_str(from->models.item[i]));
 	to->first_ns = MIN(to->first_ns, from->first_ns);
 	to->standing = worse(to->standing, from->standing);
-	to->distrust |= from->distrust;
+	/* An exchange since then says that it trusts us by now. */
+	to->distrust |= from->distrust && !to->inspected;
+	to->inspected |= from->inspected;
 	if (!to->reason[0])
 		to->reason = from->reason;
 }

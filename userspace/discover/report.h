@@ -42,7 +42,8 @@ struct report_caller {
 	uint64_t first_ns, last_ns;  /* ever; the sums are of the range */
 	struct report_sums sums;
 	enum standing standing;
-	bool distrust;
+	bool distrust;               /* does not trust the CA, as far as the newest rows say */
+	bool inspected;              /* some exchange of it was */
 	const char *reason;          /* last refusal or failure */
 };
 
