@@ -16,6 +16,8 @@ OPT      ?= -O2
 WERROR   ?= -Werror
 # The product is linked with optimisation across files (measured: 5 to 8 % of CPU a request); tests are not.
 LTO      ?= -flto=auto
+# Without it the linker's plugin would optimise across files wherever it finds an object that allows it.
+NOLTO     = $(if $(LTO),-fno-lto)
 PKGS     := libbpf libelf libssl libcrypto jansson libnghttp2 libhs libpcre2-8 libnl-3.0 libnl-route-3.0 \
             sqlite3 libsystemd libseccomp libcap zlib libbrotlidec libbrotlienc libzstd
 CFLAGS   += -std=gnu11 $(OPT) -g -Wall -Wextra -Wshadow -Wvla -Wformat=2 -Wstrict-prototypes \
@@ -70,15 +72,15 @@ $(filter $(B)/userspace/kern/%,$(OBJ)): | $(SKEL)
 # The fakes and the load generator stand on base/ alone, and on what they share in tests/fake/lib.
 $(B)/tests/fake/%: $(B)/tests/fake/%.o $(FAKELIB)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(FAKELIB) $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) $(NOLTO) $(LDFLAGS) -o $@ $< $(FAKELIB) $(LDLIBS)
 
 $(B)/tests/bench/load: $(B)/tests/bench/load.o $(FAKELIB)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(FAKELIB) $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) $(NOLTO) $(LDFLAGS) -o $@ $< $(FAKELIB) $(LDLIBS)
 
 $(B)/tests/%: $(B)/tests/%.o $(LIB)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) $(NOLTO) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
 
 $(FAKELIB): $(patsubst %.c,$(B)/%.o,$(wildcard tests/fake/lib/*.c tests/bench/lib/*.c userspace/base/*.c))
 	$(call say,AR,$@)

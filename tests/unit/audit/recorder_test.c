@@ -221,7 +221,7 @@ static void verify_all(void)
 	int64_t microusd = 0, tokens = 0, requests = 0, inventory = 0;
 	uint64_t missing = 0, twice = 0, ended_lost = 0, n = atomic_load(&told->next);
 	struct budget_table *t = NULL;
-	struct budget_state state;
+	struct budget_state state = { 0 };
 	char shm[PATH_MAX];
 	struct db *db = NULL;
 
