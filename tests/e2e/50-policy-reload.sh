@@ -63,4 +63,4 @@ step "... and holds at once" said '^HTTP/1.1 400' and said 'closed today' and ev
 write "$good"
 kill -HUP "$LAB_DAEMON"
 step "by SIGHUP too" eventually 3 asks_again
-step "reloads are in the audit log" audit '[.[] | select(.kind == "admin" and .note == "rules reloaded")] | length == 2' 100
+step "reloads are in the audit log" eventually 3 audit '[.[] | select(.kind == "admin" and .note == "rules reloaded")] | length >= 2' 100

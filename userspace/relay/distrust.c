@@ -2,13 +2,13 @@
  * Who does not trust our certificate, by (executable, host): learned from handshakes that the client
  * broke off. Only a pointer for the rule's on_distrust; an entry lives for an hour, and a reload (which
  * `sallyport trust install` asks for) forgets them all, so that a mended trust store is noticed.
+ *
+ * One table for all worker threads: the next attempt of a client may be another thread's. Entries are
+ * two independent words; a torn one costs a client one attempt more.
  */
 #include "relay/worker.h"
 
 #include "base/clock.h"
-
-#include <errno.h>
-#include <stdlib.h>
 
 #define DISTRUST_PAIRS 1024U /* a power of two */
 #define DISTRUST_TTL_NS (3600ULL * 1000000000)
@@ -19,16 +19,16 @@ struct distrust_table {
 		uint64_t until_ns;
 	} pair[DISTRUST_PAIRS];
 };
+static struct distrust_table shared;
 
 int distrust_init(struct worker *w)
 {
-	w->distrust = calloc(1, sizeof(*w->distrust));
-	return w->distrust ? 0 : -ENOMEM;
+	w->distrust = &shared;
+	return 0;
 }
 
 void distrust_done(struct worker *w)
 {
-	free(w->distrust);
 	w->distrust = NULL;
 }
 
@@ -62,13 +62,15 @@ void distrust_learn(struct worker *w, const struct principal *who, struct slice 
 	uint64_t key = pair_key(who, host);
 	size_t slot = pair_slot(key);
 
-	w->distrust->pair[slot].key = key;
-	w->distrust->pair[slot].until_ns = loop_now_ns(w->loop) + DISTRUST_TTL_NS;
+	__atomic_store_n(&w->distrust->pair[slot].until_ns, loop_now_ns(w->loop) + DISTRUST_TTL_NS,
+			 __ATOMIC_RELAXED);
+	__atomic_store_n(&w->distrust->pair[slot].key, key, __ATOMIC_RELEASE);
 }
 
 void distrust_flush(struct worker *w)
 {
-	memset(w->distrust, 0, sizeof(*w->distrust));
+	for (size_t i = 0; i < DISTRUST_PAIRS; i++)
+		__atomic_store_n(&w->distrust->pair[i].key, 0, __ATOMIC_RELAXED);
 }
 
 bool distrust_known(struct worker *w, const struct principal *who, struct slice host)
@@ -76,6 +78,6 @@ bool distrust_known(struct worker *w, const struct principal *who, struct slice 
 	uint64_t key = pair_key(who, host);
 	size_t slot = pair_slot(key);
 
-	return w->distrust->pair[slot].key == key &&
-	       w->distrust->pair[slot].until_ns > loop_now_ns(w->loop);
+	return __atomic_load_n(&w->distrust->pair[slot].key, __ATOMIC_ACQUIRE) == key &&
+	       __atomic_load_n(&w->distrust->pair[slot].until_ns, __ATOMIC_RELAXED) > loop_now_ns(w->loop);
 }
