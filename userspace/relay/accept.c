@@ -113,7 +113,7 @@ static void conn_start(struct worker *w, int fd)
 	c->caller = caller_find(w, &c->origin.task);
 	sock_no_delay(fd);
 	conn_timer(c, PEEK_MS);
-	if (loop_watch(w->loop, &c->client.watch, EPOLLIN) < 0)
+	if (loop_watch(w->loop, &c->client.watch, EPOLLIN | EPOLLRDHUP) < 0)
 		conn_refuse(c, "out of memory");
 	else
 		conn_peek(c);
@@ -149,6 +149,11 @@ static void client_event(struct watch *watch, uint32_t events)
 	switch (c->state) {
 	case CONN_PEEK:
 		conn_peek(c);
+		/* The hello is cut and no more will come; what was only peeked at would wake us for ever. */
+		if (c->state == CONN_PEEK && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))) {
+			c->not_tls = true;
+			conn_decide(c);
+		}
 		break;
 	case CONN_CLIENT_TLS:
 		conn_client_shake(c);

@@ -71,6 +71,7 @@ struct conn {
 	uint64_t upstream_since_ns;    /* monotonic: when it was last known to be good */
 	bool upstream_keep;            /* the provider's connection may carry another one */
 	bool resume;                   /* a transaction ended: look for the next request */
+	bool resuming;                 /* http_resume() runs */
 	bool settled;                  /* idle for a moment: upstream pooled, buffers given back */
 	bool closing;                  /* only what is in client.out is still to be written */
 	bool any_request;              /* a byte of a request was read: the client trusts us */

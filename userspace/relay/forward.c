@@ -58,7 +58,10 @@ void starved_tick(struct timer *timer)
 		struct conn *next = c->next_starved;
 
 		if (c->txn && c->state == CONN_HTTP) {
-			(void)txn_step(c->txn);
+			if (c->txn->too_big)
+				forward_big(c);
+			else
+				(void)txn_step(c->txn);
 			http_resume(c);
 		}
 		c = next;
@@ -148,6 +151,22 @@ bool forward_again(struct txn *t)
 	t->again = true;
 	t->forwarded = false;
 	return true;
+}
+
+/* The caller goes on with http_resume(): the rest of the body may wait already. */
+void forward_big(struct conn *c)
+{
+	struct txn *t = c->txn;
+	int r = request_forward(t);
+
+	if (c->state != CONN_HTTP || c->txn != t)
+		return;
+	if (r < 0 && r != -EAGAIN)
+		conn_free(c);
+	else if (t->complete && t->forwarded && r == 0)
+		(void)forward_end(t);
+	else if (!t->complete && (t->forwarded || t->refused))
+		c->resume = true;
 }
 
 int forward_end(struct txn *t)

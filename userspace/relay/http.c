@@ -104,7 +104,7 @@ static int on_request_data(void *ctx, uint32_t stream, struct slice d)
 	struct conn *c = ctx;
 
 	(void)stream;
-	return txn_body(c->txn, d);
+	return c->txn ? txn_body(c->txn, d) : -ECANCELED; /* its end freed the connection under the codec */
 }
 
 static int on_request_end(void *ctx, uint32_t stream)
@@ -112,6 +112,8 @@ static int on_request_end(void *ctx, uint32_t stream)
 	struct conn *c = ctx;
 
 	(void)stream;
+	if (!c->txn)
+		return -ECANCELED;
 	c->txn->complete = true;
 	return 0;
 }
@@ -160,6 +162,11 @@ static void client_feed(struct conn *c, struct slice in)
 	}
 	if (r < 0) {
 		conn_free(c);
+		return;
+	}
+	if (c->txn && c->txn->too_big && !c->txn->forwarded && !c->txn->refused) {
+		c->client.paused = true;
+		forward_big(c);
 		return;
 	}
 	if (!c->txn || !c->txn->complete)
@@ -211,6 +218,10 @@ static void client_read(struct conn *c)
  * handlers only, so that a client that pipelines a thousand requests cannot deepen the stack. */
 void http_resume(struct conn *c)
 {
+	/* An upstream that fails at once answers a request from within the loop below. */
+	if (c->resuming)
+		return;
+	c->resuming = true;
 	while (c->state == CONN_HTTP && c->resume) {
 		c->resume = false;
 		c->client.paused = false;
@@ -221,6 +232,7 @@ void http_resume(struct conn *c)
 		if (c->state == CONN_HTTP && c->txn && c->txn->complete)
 			c->client.paused = true;
 	}
+	c->resuming = false;
 	if (c->state == CONN_HTTP && !c->client.paused && !(c->client.watch.events & EPOLLIN))
 		interest(c, &c->client);
 }
@@ -232,8 +244,10 @@ void http_idle(struct conn *c)
 	if (c->up == UPSTREAM_READY && c->upstream_keep)
 		c->upstream.codec->ops->next(c->upstream.codec);
 	c->upstream_since_ns = loop_now_ns(c->w->loop);
+	/* An answer that came before all of its request was out leaves half a request behind. */
 	if (c->up == UPSTREAM_READY &&
-	    (!c->upstream_keep || !h1_idle(c->upstream.codec) || buf_size(&c->upstream.in)))
+	    (!c->upstream_keep || !h1_idle(c->upstream.codec) || buf_size(&c->upstream.in) ||
+	     buf_size(&c->upstream.out)))
 		conn_upstream_close(c);
 	if (!more) {
 		if (http_flush(c, &c->client) == 0 && c->client.blocked) {
@@ -280,10 +294,16 @@ void http_client_event(struct conn *c, uint32_t events)
 		return;
 	}
 	if (c->closing) {
-		if (!c->client.blocked) {
+		bool left = events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP);
+
+		if (!c->client.blocked && !left)
 			tls_shutdown(c->client.tls);
+		if (!c->client.blocked || left) {
 			conn_free(c);
+			return;
 		}
+		c->client.paused = true; /* what it still says wakes nobody */
+		interest(c, &c->client);
 		return;
 	}
 	if (c->upstream.paused && buf_size(&c->client.out) < OUT_HIGH / 2) {
@@ -429,7 +449,7 @@ void http_upstream_event(struct conn *c, uint32_t events)
 		http_resume(c);
 		return;
 	}
-	if (c->txn && c->txn->too_big && c->client.paused && !c->txn->complete &&
+	if (c->txn && c->txn->too_big && c->txn->forwarded && c->client.paused && !c->txn->complete &&
 	    buf_size(&c->upstream.out) < OUT_HIGH / 2) {
 		c->client.paused = false;
 		interest(c, &c->client);
@@ -438,6 +458,9 @@ void http_upstream_event(struct conn *c, uint32_t events)
 			return;
 	}
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+		/* A side that is gone would be told of again and again: its end is taken at once. */
+		if (events & (EPOLLHUP | EPOLLERR))
+			c->upstream.paused = false;
 		if (c->upstream.paused)
 			interest(c, &c->upstream);
 		else
@@ -454,7 +477,10 @@ void http_upstream_ready(struct conn *c)
 		return;
 	}
 	if (c->state == CONN_HTTP && c->txn) {
-		(void)txn_step(c->txn);
+		if (c->txn->too_big)
+			forward_big(c);
+		else
+			(void)txn_step(c->txn);
 		http_resume(c);
 	}
 }

@@ -93,6 +93,15 @@ static uint32_t wanted(const struct direction *reads, const struct direction *wr
 	       (writes->in_pipe ? (uint32_t)EPOLLOUT : 0);
 }
 
+/* With nothing to wait for a side is not watched at all: a hang-up is told of whatever is asked. */
+static void want(struct conn *c, struct watch *watch, uint32_t events)
+{
+	if (events)
+		(void)loop_watch(c->w->loop, watch, events);
+	else
+		loop_unwatch(c->w->loop, watch);
+}
+
 static void pass_move(struct conn *c)
 {
 	struct pass *p = c->pass;
@@ -107,8 +116,18 @@ static void pass_move(struct conn *c)
 		return;
 	}
 	conn_timer(c, PASS_IDLE_MS);
-	(void)loop_watch(c->w->loop, &c->client.watch, wanted(&p->out, &p->in));
-	(void)loop_watch(c->w->loop, &c->upstream.watch, wanted(&p->in, &p->out));
+	want(c, &c->client.watch, wanted(&p->out, &p->in));
+	want(c, &c->upstream.watch, wanted(&p->in, &p->out));
+}
+
+/* Both directions may wait for the other side while this one has broken: nothing else tells. */
+static bool pass_broken(struct conn *c, const struct watch *watch, uint32_t events)
+{
+	if (!(events & EPOLLERR) || sock_error(watch->fd) == 0)
+		return false;
+	sock_reset(watch == &c->client.watch ? c->upstream.watch.fd : c->client.watch.fd);
+	conn_free(c);
+	return true;
 }
 
 static void pass_client(struct watch *watch, uint32_t events)
@@ -120,14 +139,14 @@ static void pass_client(struct watch *watch, uint32_t events)
 			conn_free(c);
 		return;
 	}
-	pass_move(c);
+	if (!pass_broken(c, watch, events))
+		pass_move(c);
 }
 
 static void pass_upstream(struct watch *watch, uint32_t events)
 {
 	struct conn *c = container_of(watch, struct conn, upstream.watch);
 
-	(void)events;
 	if (!c->pass->connected && sock_error(watch->fd) < 0) {
 		/* What a direct connection would have met: the application sees it end at once. */
 		sock_reset(c->client.watch.fd);
@@ -135,7 +154,8 @@ static void pass_upstream(struct watch *watch, uint32_t events)
 		return;
 	}
 	c->pass->connected = true;
-	pass_move(c);
+	if (!pass_broken(c, watch, events))
+		pass_move(c);
 }
 
 void pass_start(struct conn *c, const char *reason)

@@ -222,13 +222,22 @@ int reply_on_end(struct txn *t)
 	if (r == 0 && t->reply.n_parts)
 		r = inspect_parts(t, t->decision.dlp_response, &doc, text, t->reply.parts, t->reply.n_parts,
 				  &t->reply_findings);
-	if (r < 0) {
+	if (r < 0 && t->mode == REPLY_PASS) {
+		/* It is out already: nothing to refuse, and no second answer may follow the first. */
+		log_warn("answer not read error=\"%s\" request=%s host=%s", strerror(-r), t->request_id,
+			 t->c->host);
+		if (!t->reason[0])
+			(void)snprintf(t->reason, sizeof(t->reason), "answer passed without inspection (%s)",
+				       strerror(-r));
+		t->reply_findings.n = 0;
+		r = 0;
+	} else if (r < 0) {
 		r = txn_fail(t, "reply", r);
 		t->reply_findings.n = r == 0 ? 0 : t->reply_findings.n;
 	}
 	if (r == 0 && t->mode == REPLY_HOLD)
 		r = send_held(t, text, &doc);
-	else if (r == 0 || (r == TXN_ANSWERED && t->mode == REPLY_PASS))
+	else if (r == 0)
 		r = send_end(t);
 	buf_done(&plain);
 	/* An answer of our own ended the transaction; the codec only needs to know that it went well. */

@@ -59,10 +59,9 @@ static bool should_be_json(const struct txn *t)
 	       !(type.ptr && slice_starts(type, SLICE("multipart/")));
 }
 
-int request_read(struct txn *t)
+int request_target(struct txn *t)
 {
 	struct conn *c = t->c;
-	int r;
 
 	endpoint_find(&c->match, t->head.method, t->head.target, &t->endpoint);
 	t->dialect = dialect_find(t->endpoint.dialect);
@@ -77,8 +76,15 @@ int request_read(struct txn *t)
 				  "WebSocket is not inspected here; use HTTP requests");
 	t->not_ai = c->match.n_paths && !catalog_find_path(t->rules->catalog, slice_str(c->host), t->head.target,
 							   &(struct catalog_match){ 0 });
-	if (t->not_ai)
-		return 0;
+	return 0;
+}
+
+int request_read(struct txn *t)
+{
+	int r = request_target(t);
+
+	if (r != 0 || t->not_ai)
+		return r;
 	r = body_decode(t);
 	if (r < 0) {
 		t->text = buf_slice(&t->body);

@@ -162,6 +162,21 @@ int txn_fail(struct txn *t, const char *stage, int error)
 	return 0;
 }
 
+/* The cap is passed: what the policy says of the rest, from the head alone. */
+static int body_too_big(struct txn *t)
+{
+	int r = request_target(t);
+
+	if (r == 0 && !t->not_ai)
+		r = txn_fail(t, "read", -EFBIG);
+	if (r == 0)
+		r = request_decide(t);
+	if (r == 0 && !t->not_ai && t->decision.mode == SP_MODE_ENFORCE &&
+	    t->decision.verdict == VERDICT_BLOCK)
+		r = request_act(t);
+	return r;
+}
+
 int txn_body(struct txn *t, struct slice d)
 {
 	struct conn *c = t->c;
@@ -174,15 +189,14 @@ int txn_body(struct txn *t, struct slice d)
 		if (r != -ENOBUFS)
 			return r;
 		t->too_big = true;
-		t->dialect = dialect_find(NULL);
-		r = txn_fail(t, "read", -EFBIG);
+		r = body_too_big(t);
 		if (r != 0)
 			return r == TXN_ANSWERED ? 0 : r;
-		r = request_decide(t);
-		if (r == 0)
-			r = forward_start(t);
-		if (r < 0)
-			return r;
+	}
+	if (!t->forwarded) {
+		/* Sent by forward_big(), once nothing runs on the codec; until then no more is read. */
+		t->body.max = buf_size(&t->body) + d.len;
+		return buf_append(&t->body, d);
 	}
 	r = c->upstream.codec ? c->upstream.codec->ops->send_data(c->upstream.codec, 0, d,
 								  &c->upstream.out) :

@@ -112,6 +112,8 @@ int txn_fail(struct txn *t, const char *stage, int error);
 
 /* stages */
 int request_read(struct txn *t);     /* request.c */
+/* What the head alone tells: endpoint, dialect, not_ai. TXN_ANSWERED: it may not go on. */
+int request_target(struct txn *t);   /* request.c */
 int request_inspect(struct txn *t);  /* inspect.c */
 int request_reserve(struct txn *t);  /* reserve.c */
 int request_decide(struct txn *t);   /* act.c */
@@ -133,6 +135,8 @@ int act_splices(struct txn *t, const struct jdoc *doc, const struct part *parts,
 int forward_start(struct txn *t);
 /* The connection it went out on had been closed by then: once more, on a new one. False: that cannot be. */
 bool forward_again(struct txn *t);
+/* Begins to send a body over the cap, as soon as there is an upstream and room for its record. */
+void forward_big(struct conn *c);
 /* The end of a body that streamed on unread. */
 int forward_end(struct txn *t);
 
