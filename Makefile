@@ -109,6 +109,10 @@ check-bpf: $(BPFTESTS)
 check-e2e: $(B)/sallyport $(TOOLS)
 	$(Q)tests/run $(filter tests/e2e/$(STORY)%,$(STORIES))
 
+# Debian 12 with its own 6.1 kernel and systemd, in QEMU without KVM: make check-vm [STORY="20 25"]
+check-vm: $(B)/sallyport $(BPFTESTS) $(TOOLS)
+	$(Q)tests/vm/run.sh $(B) $(STORY)
+
 demo: deps
 	$(Q)$(MAKE) -s --no-print-directory all tools
 	$(Q)tests/demo/demo.sh
@@ -179,6 +183,7 @@ uninstall:
 clean:
 	$(Q)rm -rf $(B) $(B)-fuzz $(B)-asan
 
-.PHONY: all tests units tools check-unit deps check check-bpf check-e2e demo bench fuzz fuzzers sanitize install uninstall clean
+.PHONY: all tests units tools check-unit deps check check-bpf check-e2e check-vm demo bench fuzz fuzzers sanitize install uninstall clean
 .SECONDARY:
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+# Not below build/vm: a whole Debian, whose folders end in .d too.
+-include $(shell find $(B) -path $(B)/vm -prune -o -name '*.d' -type f -print 2>/dev/null)
