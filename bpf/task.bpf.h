@@ -36,7 +36,9 @@ static __always_inline void task_ancestors(struct sp_task *t, struct task_struct
 static __always_inline void task_exe(struct sp_task *t, struct task_struct *leader)
 {
 	struct inode *inode = BPF_CORE_READ(leader, mm, exe_file, f_inode);
-	struct exec_seen *seen = bpf_map_lookup_elem(&sp_execs, &t->tgid);
+	/* From the stack: *t may be in the ring buffer, and before 6.3 no key may stand there. */
+	__u32 tgid = t->tgid;
+	struct exec_seen *seen = bpf_map_lookup_elem(&sp_execs, &tgid);
 
 	t->exe_ino = inode ? BPF_CORE_READ(inode, i_ino) : 0;
 	t->exe_dev = inode ? BPF_CORE_READ(inode, i_sb, s_dev) : 0;
