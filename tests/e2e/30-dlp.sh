@@ -35,7 +35,7 @@ run post --unit watched.service -- "$chat" "$LAB/ask" -H 'Accept-Encoding: gzip'
 tail -n 1 "$LAB/provider.jsonl" | jq '.head, .body' >"$LAB/monitor.request"
 step "monitor mode changes no byte of the request" cmp "$LAB/direct.request" "$LAB/monitor.request"
 step "... nor of the answer" cmp "$LAB/direct.reply" <(plain "$LAB/out")
-step "... and records what it would have done" eventually 3 audit '.[0].action == "allowed" and .[0].would == "blocked" and
+step "... and records what it would have done" eventually 10 audit '.[0].action == "allowed" and .[0].would == "blocked" and
 	([.[0].findings[] | select(.where == "request") | .type] | sort == ["AWS_KEY","CREDIT_CARD"]) and
 	([.[0].findings[] | select(.where == "response") | .type] | sort == ["AWS_KEY","CREDIT_CARD"])'
 
@@ -50,13 +50,13 @@ printf 'Your key is AKIAIOSFODNN7TTTTTTT, keep it.' >"$LAB/answers/key"
 for who in openai_chat openai_responses anthropic_messages; do
 	run client --env MODEL=lab-file-key+delta-7 -- "$who" stream "what is my key"
 	step "$who: a stream with a blocked type is cut, and the SDK raises" rc 1 and told 'Error: .*the answer held data that the policy blocks' \
-		and not said 'AKIAIOSFODNN7TTTTTTT' and eventually 3 audit '.[0].action == "cut"'
+		and not said 'AKIAIOSFODNN7TTTTTTT' and eventually 10 audit '.[0].action == "cut"'
 	run client --env MODEL=lab-file-key -- "$who" "what is my key"
 	step "$who: an answer with a blocked type is refused" rc 1 and told '400.*the provider.s answer held data' and not told 'AKIA'
-	step "... and still paid for" eventually 3 audit '.[0].tokens.output > 0'
+	step "... and still paid for" eventually 10 audit '.[0].tokens.output > 0'
 done
 run ask_openai --unit answers.service -- '{"model":"lab-tool+echo-3","stream":true,"messages":[{"role":"user","content":"card '"$card"'"}]}' -N
-step "a card in a tool call's arguments is masked" rc 0 and eventually 3 audit '.[0].action == "redacted" and .[0].findings[-1].where == "response"'
+step "a card in a tool call's arguments is masked" rc 0 and eventually 10 audit '.[0].action == "redacted" and .[0].findings[-1].where == "response"'
 
 printf '%s' '{ "model":"gpt-4o-mini",   "temperature":1.0, "messages":[{"role":"user","content":"é😀 '"$card"' \u00e9\/"}], "unknown_field":{"b":1,"a":[ ]}, "z":1e5}' >"$LAB/ask"
 run post -- "$chat" "$LAB/ask"
@@ -114,17 +114,17 @@ step "an HTTP/1.0 client gets a stream without chunks" rc 0 and said 'data: \[DO
 run ask_openai --env X=1 -- '{"model":"lab-gzip","messages":[{"role":"user","content":"'"$card"'"}]}' --compressed
 step "an answer that may be edited is asked for without coding" rc 0 and said 'CREDIT_CARD'
 run ask_openai --unit asks.service -- '{"model":"lab-gzip+echo","messages":[{"role":"user","content":"mail joe.doe@corp.example"}]}' --compressed
-step "where answers are only logged a gzip answer goes on, and is read" rc 0 and said 'joe.doe' and eventually 3 audit '.[0].tokens.output > 0 and
+step "where answers are only logged a gzip answer goes on, and is read" rc 0 and said 'joe.doe' and eventually 10 audit '.[0].tokens.output > 0 and
 	any(.[0].findings[]; .where == "response" and .type == "EMAIL_ADDRESS")'
 
 { printf '{"model":"gpt-4o-mini","messages":[{"role":"user","content":"'; head -c $(((32 << 20) - 80)) /dev/zero | tr '\0' a; printf '"}]}'; } >"$LAB/ask"
 run post -- "$chat" "$LAB/ask" -H 'x-lab-fault: fast' -o /dev/null -w '%{http_code}'
-step "32 MiB are inspected" rc 0 and said 200 and eventually 3 audit '.[0].bytes_out > 33000000 and .[0].status == 200'
+step "32 MiB are inspected" rc 0 and said 200 and eventually 10 audit '.[0].bytes_out > 33000000 and .[0].status == 200'
 head -c $((6 << 20)) /dev/zero | tr '\0' b >>"$LAB/ask"
 run post -- "$chat" "$LAB/ask" -H 'x-lab-fault: fast'
-step "38 MiB are refused where the rule fails closed" said 'could not be inspected' and eventually 3 audit '.[0].status == 400'
+step "38 MiB are refused where the rule fails closed" said 'could not be inspected' and eventually 10 audit '.[0].status == 400'
 run post --unit open.service -- "$chat" "$LAB/ask" -H 'x-lab-fault: fast' -o /dev/null -w '%{http_code}'
-step "... and pass unread, and recorded, where it fails open" rc 0 and said 200 and eventually 3 audit '.[0].bytes_out > 39000000 and
+step "... and pass unread, and recorded, where it fails open" rc 0 and said 200 and eventually 10 audit '.[0].bytes_out > 39000000 and
 	(.[0].reason | contains("without inspection"))'
 
 run lab_in sallyport audit verify

@@ -52,15 +52,15 @@ step "a reload with a mistake says no and where" rc 1 and told 'rules\[0\]\.acto
 run ask
 step "... the old rules stay" rc 0 and said 'Scripted answer'
 kill -HUP "$LAB_DAEMON"
-step "by SIGHUP the log says it" eventually 3 logged 'reload refused, the old rules stay.*' and logged 'rules\[0\]\.acton'
+step "by SIGHUP the log says it" eventually 10 logged 'reload refused, the old rules stay.*' and logged 'rules\[0\]\.acton'
 run ask
 step "... the old rules stay" rc 0 and said 'Scripted answer'
 write "$none"
 run lab_in sallyport reload
 step "a good file is taken" rc 0
 run ask -i
-step "... and holds at once" said '^HTTP/1.1 400' and said 'closed today' and eventually 3 audit '.[0].rule == "none"'
+step "... and holds at once" said '^HTTP/1.1 400' and said 'closed today' and eventually 10 audit '.[0].rule == "none"'
 write "$good"
 kill -HUP "$LAB_DAEMON"
-step "by SIGHUP too" eventually 3 asks_again
-step "reloads are in the audit log" eventually 3 audit '[.[] | select(.kind == "admin" and .note == "rules reloaded")] | length >= 2' 100
+step "by SIGHUP too" eventually 10 asks_again
+step "reloads are in the audit log" eventually 10 audit '[.[] | select(.kind == "admin" and .note == "rules reloaded")] | length >= 2' 100

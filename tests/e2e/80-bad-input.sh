@@ -20,22 +20,22 @@ lab_in sallyport trust install >/dev/null
 # --- before TLS ---
 run lab_client curl -sSi http://api.openai.com:443/v1/models
 step "plain HTTP on 443 is told off" said '^HTTP/1.1 400' and said 'over TLS' and untouched \
-	and eventually 3 audit '.[0].kind == "refused" and (.[0].reason | contains("plain HTTP"))'
+	and eventually 10 audit '.[0].kind == "refused" and (.[0].reason | contains("plain HTTP"))'
 run raw any.service --plain api.openai.com '\x00\xff\x13random bytes that are no hello\r\n\r\n'
-step "bytes that are no TLS: the connection ends" told 'closed|reset' and untouched and eventually 3 audit '.[0].kind == "refused" and (.[0].reason | contains("ClientHello"))'
+step "bytes that are no TLS: the connection ends" told 'closed|reset' and untouched and eventually 10 audit '.[0].kind == "refused" and (.[0].reason | contains("ClientHello"))'
 run raw any.service --plain --for 3 api.openai.com '\x16\x03\x01\x40\x00\x01\x01\x00\x00\x03\x03' 'a*16377' '\x16\x03\x01\x40\x00' 'a*16384' '\x16\x03\x01\x40\x00' 'a*16384'
-step "an oversized ClientHello: the connection ends" told 'closed|reset' and eventually 3 audit '.[0].kind == "refused" and (.[0].reason | contains("ClientHello"))'
+step "an oversized ClientHello: the connection ends" told 'closed|reset' and eventually 10 audit '.[0].kind == "refused" and (.[0].reason | contains("ClientHello"))'
 run raw watched.service --plain api.openai.com '\x00\xff\x13random bytes\r\n\r\n'
-step "monitor mode passes them, and says so" eventually 3 audit '.[0].kind == "spliced" and (.[0].reason | contains("ClientHello"))'
+step "monitor mode passes them, and says so" eventually 10 audit '.[0].kind == "spliced" and (.[0].reason | contains("ClientHello"))'
 run raw any.service --sni - api.openai.com "GET /v1/models HTTP/1.1\\r\\n$host\\r\\n" --for 1
-step "without a server name the DNS answer says whose it is" said '^HTTP/1.1 200' and eventually 3 audit '.[0].host == "api.openai.com" and .[0].status == 200'
+step "without a server name the DNS answer says whose it is" said '^HTTP/1.1 200' and eventually 10 audit '.[0].host == "api.openai.com" and .[0].status == 200'
 run raw any.service --hello api.openai.com "GET /v1/models HTTP/1.1\\r\\n$host\\r\\n" --for 1
 step "a ClientHello byte by byte is read" said '^HTTP/1.1 200' and upstream 'length == 1'
 
 # --- HTTP that could be read in two ways ---
 while IFS='|' read -r what request status; do
 	run raw any.service --for 2 api.openai.com "$request"
-	step "HTTP, $what: $status and closed" said "^HTTP/1.1 ${status/,/|}" and told '^closed' and untouched and eventually 3 audit '.[0].action == "blocked"'
+	step "HTTP, $what: $status and closed" said "^HTTP/1.1 ${status/,/|}" and told '^closed' and untouched and eventually 10 audit '.[0].action == "blocked"'
 done <<CASES
 Content-Length and Transfer-Encoding|${post}Content-Length: 4\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n0\\r\\n\\r\\nGET /x HTTP/1.1\\r\\n$host\\r\\n|400
 two lengths|${post}Content-Length: 4\\r\\nContent-Length: 5\\r\\n\\r\\nabcde|400
@@ -71,10 +71,10 @@ printf '{"model":"gpt-4o-mini","model":"gpt-4o","messages":[{"role":"user","cont
 for what in truncated invalid deep bom utf16 surrogate; do
 	run lab_client --unit any.service curl -sSi https://api.openai.com/v1/chat/completions -H 'Content-Type: application/json' --data-binary "@$LAB/$what"
 	step "$what JSON is refused: it was not inspected" said '^HTTP/1.1 400' and said '"message": ?"sallyport: this request could not be inspected' and untouched \
-		and eventually 3 audit '.[0].action == "blocked" and (.[0].reason | contains("could not be inspected"))'
+		and eventually 10 audit '.[0].action == "blocked" and (.[0].reason | contains("could not be inspected"))'
 	run lab_client --unit watched.service curl -sSi https://api.openai.com/v1/chat/completions -H 'Content-Type: application/json' --data-binary "@$LAB/$what"
 	step "... in monitor mode it passes as it is, and is recorded" upstream "length == 1 and .[0].bytes == $(stat -c %s "$LAB/$what")" \
-		and eventually 3 audit '.[0].action == "allowed" and (.[0].reason | contains("without inspection"))'
+		and eventually 10 audit '.[0].action == "allowed" and (.[0].reason | contains("without inspection"))'
 done
 
 # --- callers that do not trust the CA ---
@@ -82,7 +82,7 @@ distrusting() { lab_client --unit "$1" curl -sS --cacert "$LAB_ROOT_CA" --capath
 run distrusting any.service
 step "enforce: who does not trust the CA is refused" rc 60 and untouched
 step "... and the operator is told who, where and what helps" logged 'does not trust our CA exe=/usr/bin/curl host=api.openai.com .*remedy: sallyport trust install' \
-	and eventually 3 audit '.[0].kind == "refused" and (.[0].reason | contains("does not trust our CA"))'
+	and eventually 10 audit '.[0].kind == "refused" and (.[0].reason | contains("does not trust our CA"))'
 run distrusting any.service
 step "... the next time too" rc 60 and untouched
 lab_in sallyport reload >/dev/null # forgets who distrusts
@@ -90,9 +90,9 @@ run distrusting watched.service
 step "monitor: the first attempt fails" rc 60
 run distrusting watched.service
 step "... the second is passed on with the provider's own certificate" rc 0 and said '^200 0' \
-	and eventually 3 audit '.[0].kind == "spliced" and (.[0].reason | contains("does not trust our CA"))'
+	and eventually 10 audit '.[0].kind == "spliced" and (.[0].reason | contains("does not trust our CA"))'
 run lab_client --unit watched.service curl -sS -o /dev/null -w '%{http_code}' https://api.anthropic.com/v1/models
-step "... while other hosts of that program are inspected" eventually 3 audit '.[0].kind == "exchange" and .[0].host == "api.anthropic.com"'
+step "... while other hosts of that program are inspected" eventually 10 audit '.[0].kind == "exchange" and .[0].host == "api.anthropic.com"'
 
 run lab_in sallyport status --json
 step "every connection is accounted for" json '.kernel.redirected == .proxy.accepted - .proxy.dialled and .kernel.connects ==

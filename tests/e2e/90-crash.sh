@@ -39,15 +39,15 @@ for _ in 1 2 3; do
 	sleep 0.7
 	old=$(child worker)
 	kill -9 "$old"
-	eventually 8 restarted worker "$old"
+	eventually 10 restarted worker "$old"
 done
 sleep 0.7
 rm "$LAB/go"
 mapfile -t callers < <(jobs -p)
 wait "${callers[@]}"
 answered=$(cat "$LAB"/codes.* | grep -c '^200')
-step "killed thrice under load the worker comes back" eventually 5 serves any.service
-step "... with every answered exchange recorded ($answered)" eventually 5 recorded -ge $((answered + 2))
+step "killed thrice under load the worker comes back" eventually 10 serves any.service
+step "... with every answered exchange recorded ($answered)" eventually 10 recorded -ge $((answered + 2))
 step "... once" test -z "$(jq -r 'select(.kind == "exchange") | .id' "$LAB/state/audit.jsonl" | sort | uniq -d)"
 step "... and nothing that passed uninspected" upstream 'all(.[]; .headers.authorization == "Bearer sk-lab")' and reconciled
 step "... and the log names it" logged 'worker ended by signal 9' and audit 'any(.[]; .note == "worker ended unexpectedly and is started again")' 10000
@@ -59,7 +59,7 @@ old=$(child signer)
 kill -9 "$old"
 run ask any.service
 step "without a signer cached hosts go on" said '^200'
-step "... it comes back" eventually 8 restarted signer "$old"
+step "... it comes back" eventually 10 restarted signer "$old"
 run lab_client --unit any.service curl -sS -m 8 https://api.mistral.ai/v1/models -o /dev/null -w '%{http_code}\n'
 step "... and new hosts are signed for" rc 0
 
@@ -71,8 +71,8 @@ kill -STOP "$old"
 for _ in {1..5}; do ask any.service >/dev/null; done
 kill -9 "$old"
 for _ in {1..5}; do ask any.service >/dev/null; done
-step "without a recorder requests go on, and are recorded later, once" eventually 8 restarted recorder "$old" \
-	and eventually 5 recorded -eq $((before + 10))
+step "without a recorder requests go on, and are recorded later, once" eventually 10 restarted recorder "$old" \
+	and eventually 10 recorded -eq $((before + 10))
 run lab_in sallyport audit verify
 step "... in one chain" rc 0
 
@@ -85,7 +85,7 @@ step "a stuck worker: enforce refuses the connection" rc 7 and told 'refused|Cou
 run direct watched.service
 step "... monitor passes it on" rc 0 and said '^200 0' and upstream 'length == 1'
 kill -CONT "$old"
-step "... and when it goes on, so do they" eventually 5 serves any.service
+step "... and when it goes on, so do they" eventually 10 serves any.service
 step "... all accounted for" reconciled
 
 # --- stop with a rule that fails closed ---
