@@ -14,6 +14,12 @@ lab_daemon_start --max-body 1 --policy "$HERE/80-bad-input.json"
 lab_in sallyport trust install >/dev/null
 first=$(worker)
 
+maps() { find "/proc/$1/fd" -lname 'anon_inode:bpf*' | wc -l; }
+for role in recorder signer; do
+	step "the $role holds no eBPF map" test "$(maps "$(pgrep -P "$LAB_DAEMON" -f "role $role ")")" = 0
+done
+step "the worker holds the few maps it was handed, and no more" test "$(maps "$first")" -le 4
+
 for unit in any.service watched.service; do
 	hostile "$unit" half-hello 2>/dev/null &
 	caller=$!

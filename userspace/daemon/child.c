@@ -82,6 +82,9 @@ static void become(int channel, const int *fds, size_t n_fds, const char **argv,
 	for (size_t i = 0; i < n_fds + 1; i++)
 		if (high[i] < 0 || dup2(high[i], FD_CHANNEL + (int)i) < 0)
 			_exit(127);
+	/* Libraries open some without CLOEXEC (libbpf: maps that anyone holding them may write). 5.9 */
+	if (close_range(FD_CHANNEL + (unsigned)n_fds + 1, ~0U, 0) < 0)
+		_exit(127);
 	(void)execv("/proc/self/exe", (char *const *)argv);
 	_exit(127);
 }
