@@ -46,4 +46,6 @@ step "... and is refused once in enforce mode" said '^200 400$' and upstream 'le
 run lab_client --unit any.service curl -sS --compressed -w ' %{http_code}\n' -d '{"model":"lab-big-3000000+gzip","messages":[]}' https://api.openai.com/v1/chat/completions \
 	--next -sS -w ' %{http_code}\n' https://api.openai.com/v1/models
 step "an answer that passed and could not be read is followed by no second one" rc 0 and test "$(grep -c ' 200$' "$LAB/out")" = 2 and not said sallyport
+run lab_client --unit any.service curl -sSi -H 'Content-Encoding: identity' -H 'Content-Encoding: gzip' -d x https://api.openai.com/v1/unknown
+step "two Content-Encoding lines cannot be inspected" said '^HTTP/1.1 400' and said 'could not be inspected' and upstream 'length == 0'
 step "the worker is the same as at the start" test "$(worker)" = "$first"

@@ -12,6 +12,12 @@ static int body_decode(struct txn *t)
 	struct decoder *d = NULL;
 	int r;
 
+	size_t lines = 0;
+
+	for (size_t i = 0; i < t->head.n_headers; i++)
+		lines += slice_ieq(t->head.headers[i].name, SLICE("content-encoding"));
+	if (lines > 1)
+		coding = CODING_UNKNOWN; /* a list, which the provider may undo in turn */
 	t->text = buf_slice(&t->body);
 	if (coding == CODING_IDENTITY || !t->text.len)
 		return 0;
