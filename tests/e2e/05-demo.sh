@@ -45,7 +45,7 @@ RC=$?
 took=$((SECONDS - started))
 step "without a terminal every step goes as told, and the last line says so" rc 0 and ends_as_told
 step "the line before it names the report" report_is_there
-step "it takes less than 90 seconds" test "$took" -lt 90
+step "it takes less than three minutes, also on a busy machine" test "$took" -lt 180
 step "no colour without a terminal" not grep -q $'\e' "$out"
 [ "$story_failed" -eq 0 ] || tail -n 100 "$out"
 for ms in $((RANDOM % 600)) $((600 + RANDOM % 5000)) $((6000 + RANDOM % 9000)); do

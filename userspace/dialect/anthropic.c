@@ -190,7 +190,8 @@ static int messages_write_refusal(const struct refusal *f, struct buf *out)
 {
 	bool money = f->code && strstr(f->code, "budget");
 	int r = buf_printf(out, "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":",
-			   money ? "billing_error" : "permission_error");
+			   money ? "billing_error" :
+			   refusal_is_upstream(f) ? "api_error" : "permission_error");
 
 	if (r == 0)
 		r = jwrite_string(out, f->message);

@@ -14,6 +14,12 @@ struct refusal {
 	struct slice request_id;  /* ours; in the body where the dialect has a place */
 };
 
+/* The provider's trouble (refused, stalled, broken off), not a word of the policy. */
+static inline bool refusal_is_upstream(const struct refusal *f)
+{
+	return f->code && strncmp(f->code, "upstream", 8) == 0;
+}
+
 struct dialect {
 	const char *name;         /* "openai-chat" */
 	bool signs_body;          /* an edit would break the caller's signature */

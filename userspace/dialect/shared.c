@@ -88,7 +88,8 @@ int openai_error(const struct refusal *f, struct buf *out)
 	if (r == 0)
 		r = jwrite_string(out, f->message);
 	if (r == 0)
-		r = buf_str(out, ",\"type\":\"policy_violation\",\"param\":null,\"code\":");
+		r = buf_printf(out, ",\"type\":\"%s\",\"param\":null,\"code\":",
+			       refusal_is_upstream(f) ? "server_error" : "policy_violation");
 	if (r == 0)
 		r = jwrite_string(out, slice_str(f->code));
 	if (r == 0)
