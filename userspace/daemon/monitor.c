@@ -244,7 +244,8 @@ static void stop(struct monitor *m)
 		(void)kern_listener_port_set(m->kern, 0);
 	processes_stop(m);
 	kern_close(m->kern);
-	if (!hold && *m->o.pin)
+	/* When kern_open() failed it cleaned up after itself: what is pinned is an earlier daemon's. */
+	if (m->kern && !hold && *m->o.pin)
 		(void)kern_disarm(m->o.pin);
 	if (hold)
 		log_info("stopped; rules that fail closed still hold (sallyport disarm lifts them)");
