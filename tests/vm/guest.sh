@@ -6,7 +6,7 @@ set -u
 # shellcheck source=tests/e2e/lib.sh
 . /opt/sallyport/tests/e2e/lib.sh
 
-LAB=/run/vm
+LAB=/run/vm LAB_ROOT_CA=$LAB_CERTS/root.pem
 unit=sallyport.service
 chat=https://api.openai.com/v1/chat/completions
 bundle=/etc/ssl/certs/ca-certificates.crt
