@@ -43,6 +43,14 @@ step "an unapproved model is refused" rc 1 and told 'HTTP 400: .*only gpt-4o-min
 run client --unit small.service -- requests_chat "hello"
 step "the approved model is not" rc 0 and upstream 'length == 1'
 
+for body in '{"model":"gpt-4o-mini","messages":[{"role":"user","content":"x","n":4111111111111111}]}' \
+	'{"model":"gpt-4o-mini","messages":[{"role":"user","content":"x","4111 1111 1111 1111":"y"}]}'; do
+	run ask_openai --unit billing.service -- "$body"
+	step "a card as a number or a name cannot be masked: refused" said 'cannot be masked' and upstream 'length == 0'
+done
+run lab_client curl -sS "https://api.openai.com/v1/files/4111111111111111?purpose=x"
+step "a card in the address is refused, and not recorded" said 'cannot be masked' and upstream 'length == 0' \
+	and eventually 5 audit '.[0].path == "[withheld]"'
 run lab_client curl -sS -o /dev/null -w '%{remote_ip} %{http_version}' -4 https://api.openai.com/v1/models
 step "the application sees the provider's address" said '^198\.18\.'
 run lab_client curl -sS -6 https://api.openai.com/v1/models

@@ -34,5 +34,7 @@ step "the catalogue was resolved at start: an address nobody asked for is known"
 run lab_client curl -sS -m 5 --resolve api.perplexity.ai:443:198.18.0.97 https://api.perplexity.ai/
 step "an address that no answer gave: the ClientHello names it, the connection ends at once" not rc 0 and not rc 28
 step "... and the retry is redirected" ours api.perplexity.ai --resolve api.perplexity.ai:443:198.18.0.97
+run lab_client curl -sS -m 5 -k --resolve www.example.org:443:198.18.0.10 https://www.example.org/v1/models -H 'Host: api.openai.com'
+step "a false name to a provider's address is refused" not rc 0 and upstream 'length == 0'
 run lab_in sallyport status --json
 step "all of it is accounted for" json '.kernel.redirected == .proxy.accepted - .proxy.dialled and .kernel.hello_late >= 1'

@@ -80,7 +80,7 @@ int sandbox_worker_calls(void)
 	/* Time zones and the like; nothing this user may not read anyway, and nothing to write. */
 	if (r == 0)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
-				     SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT, O_RDONLY));
+				     SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY));
 	if (r == 0)
 		r = seccomp_load(filter);
 	seccomp_release(filter);

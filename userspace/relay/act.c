@@ -226,12 +226,23 @@ static uint32_t would_do(const struct txn *t, enum dlp_action worst)
 	return worst == DLP_REDACT ? ACTION_REDACTED : ACTION_ALLOWED;
 }
 
+static uint16_t strictest_type(const struct findings *f, const uint8_t *actions)
+{
+	size_t best = 0;
+
+	for (size_t i = 1; i < f->n; i++)
+		if (actions[f->items[i].type] > actions[f->items[best].type])
+			best = i;
+	return f->items[best].type;
+}
+
 int request_act(struct txn *t)
 {
 	enum dlp_action worst = inspect_strictest(&t->findings, t->decision.dlp_request);
+	enum dlp_action fixed = inspect_strictest(&t->fixed, t->decision.dlp_request);
 	int r;
 
-	t->would = would_do(t, worst);
+	t->would = would_do(t, fixed >= DLP_REDACT ? DLP_BLOCK : worst);
 	if (t->decision.mode != SP_MODE_ENFORCE || t->not_ai)
 		return 0;
 	if (t->decision.verdict == VERDICT_BLOCK)
@@ -245,6 +256,10 @@ int request_act(struct txn *t)
 		return txn_refuse(t, 400, "content_policy_violation",
 				  "the request holds %s, which must not leave this machine", what);
 	}
+	if (fixed >= DLP_REDACT)
+		return txn_refuse(t, 400, "content_policy_violation",
+				  "the request holds %s in its address, a name or a number, where it cannot be masked",
+				  dlp_type_name(t->rules->dlp, strictest_type(&t->fixed, t->decision.dlp_request)));
 	if (t->over >= 0 && !t->reserved)
 		return txn_refuse(t, 400, "budget_exceeded", "the budget \"%s\" is used up for this %s",
 				  t->budget[t->over]->id, t->budget[t->over]->monthly ? "month" : "day");

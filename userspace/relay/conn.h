@@ -78,6 +78,7 @@ struct conn {
 	bool not_tls;                  /* the first bytes are no ClientHello */
 	bool plain_http;               /* ... but an HTTP request in the clear */
 	bool distrusts;                /* the client broke off over our certificate, now or before */
+	bool probing;                  /* is the server at home where the client says it goes? */
 	bool h2_only;                  /* offers ALPN, but not http/1.1 */
 	char upstream_error[160];      /* upstream cannot be had, and why; requests answer 502 */
 	bool upstream_untrusted;       /* because of its certificate: no use in trying again */
@@ -97,6 +98,7 @@ void conn_principal(struct worker *w, const struct ipc *m);
 void conn_peek(struct conn *c);
 void conn_decide(struct conn *c);         /* principal and hello are known */
 void conn_refuse(struct conn *c, const char *reason);
+void conn_probed(struct conn *c);         /* the server answered, or could not be had */
 
 /* shake.c */
 void conn_upstream_open(struct conn *c);

@@ -67,8 +67,13 @@ void distrust_learn(struct worker *w, const struct principal *who, struct slice 
 	__atomic_store_n(&w->distrust->pair[slot].key, key, __ATOMIC_RELEASE);
 }
 
-void distrust_flush(struct worker *w)
+void distrust_flush(struct worker *w, uint64_t generation)
 {
+	static uint64_t flushed;
+
+	/* Each thread is told of a reload: the first one forgets, a later one must not unlearn. */
+	if (__atomic_exchange_n(&flushed, generation, __ATOMIC_ACQ_REL) == generation)
+		return;
 	for (size_t i = 0; i < DISTRUST_PAIRS; i++)
 		__atomic_store_n(&w->distrust->pair[i].key, 0, __ATOMIC_RELAXED);
 }

@@ -64,6 +64,14 @@ void conn_record(struct conn *c, uint32_t kind, const char *reason, uint64_t out
 	(void)worker_record(c->w, r, false);
 }
 
+/* Without the query, which may hold a key. */
+static struct slice path_of(const struct txn *t)
+{
+	long query = slice_find(t->head.target, SLICE("?"));
+
+	return query < 0 ? t->head.target : slice_sub(t->head.target, 0, (size_t)query);
+}
+
 static void record_request(struct txn *t, struct record *r)
 {
 	record_conn(t->c, r);
@@ -77,12 +85,7 @@ static void record_request(struct txn *t, struct record *r)
 	slice_copy(r->endpoint, sizeof(r->endpoint), slice_str(t->endpoint.name));
 	slice_copy(r->dialect, sizeof(r->dialect), slice_str(t->dialect ? t->dialect->name : ""));
 	slice_copy(r->method, sizeof(r->method), t->head.method);
-	{
-		long query = slice_find(t->head.target, SLICE("?"));
-
-		slice_copy(r->path, sizeof(r->path),
-			   query < 0 ? t->head.target : slice_sub(t->head.target, 0, (size_t)query));
-	}
+	slice_copy(r->path, sizeof(r->path), t->path_found ? SLICE("[withheld]") : path_of(t));
 	slice_copy(r->model, sizeof(r->model),
 		   t->reply.model.len ? t->reply.model : t->downgrade.ptr ? t->downgrade : t->model_asked);
 	if (!slice_is(t->model_asked, r->model))
@@ -193,6 +196,7 @@ static void record_write(struct txn *t, const struct usage *u, bool estimated, i
 	r->estimated = estimated;
 	r->priced = t->price != NULL;
 	record_findings(t, r, &t->findings, t->decision.dlp_request, "request");
+	record_findings(t, r, &t->fixed, t->decision.dlp_request, "request");
 	record_findings(t, r, &t->reply_findings, t->decision.dlp_response, "response");
 	if (!t->reply_findings.n)
 		record_findings(t, r, &t->whole_findings, t->decision.dlp_response, "response");

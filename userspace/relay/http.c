@@ -472,6 +472,10 @@ void http_upstream_event(struct conn *c, uint32_t events)
 void http_upstream_ready(struct conn *c)
 {
 	c->upstream_keep = true;
+	if (c->probing) {
+		conn_probed(c);
+		return;
+	}
 	if (c->state == CONN_UPSTREAM) {
 		conn_client_shake(c);
 		return;

@@ -98,6 +98,38 @@ static const char *obstacle(const struct conn *c)
 	return NULL;
 }
 
+/*
+ * A name that is no AI's, at the address of a provider. Shared addresses serve others too, and theirs is
+ * none of our business; but a false name must not open a way past the rules. Where they are enforced,
+ * the server is asked: one that cannot prove to be who the client says is not passed to.
+ */
+static void foreign_name(struct conn *c)
+{
+	struct facts f;
+
+	facts_of(c, &f);
+	f.host = slice_str(c->origin.host);
+	policy_on_connect(c->rules->policy, &f, &c->decision);
+	if (c->decision.mode != SP_MODE_ENFORCE) {
+		pass_start(c, "not an AI host: the address is shared");
+		return;
+	}
+	c->probing = true;
+	conn_upstream_open(c);
+}
+
+void conn_probed(struct conn *c)
+{
+	bool proved = c->up == UPSTREAM_READY;
+
+	c->probing = false;
+	conn_upstream_close(c);
+	if (proved)
+		pass_start(c, "not an AI host: the address is shared, its certificate says so");
+	else
+		conn_refuse(c, "the server name is no AI host, and the provider's address cannot prove to be it");
+}
+
 void conn_decide(struct conn *c)
 {
 	struct facts f;
@@ -111,11 +143,11 @@ void conn_decide(struct conn *c)
 	if (!catalog_find(c->rules->catalog, slice_str(c->host), &c->match)) {
 		c->match = (struct catalog_match){ 0 };
 		/* A shared address that serves others too: theirs is none of our business. */
+		c->match.provider = catalog_provider(c->rules->catalog, c->origin.provider);
 		if (c->host[0] && !c->not_tls) {
-			pass_start(c, "not an AI host: the address is shared");
+			foreign_name(c);
 			return;
 		}
-		c->match.provider = catalog_provider(c->rules->catalog, c->origin.provider);
 	}
 	facts_of(c, &f);
 	policy_on_connect(c->rules->policy, &f, &c->decision);

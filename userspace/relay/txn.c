@@ -96,7 +96,7 @@ int txn_new(struct conn *c, struct txn **out)
 	t->arena.max = t->event_arena.max = TXN_ARENA_MAX;
 	t->body.max = t->plain.max = t->reply_body.max = c->w->setup.max_body;
 	t->edited.max = t->edited_reply.max = (size_t)c->w->setup.max_body * 2;
-	t->findings.arena = t->reply_findings.arena = t->whole_findings.arena = &t->arena;
+	t->findings.arena = t->fixed.arena = t->reply_findings.arena = t->whole_findings.arena = &t->arena;
 	t->decision = c->decision;
 	*out = t;
 	return 0;

@@ -48,6 +48,8 @@ struct txn {
 	int unread;                            /* -errno: its dialect could not read it; raw text was scanned */
 	struct slice model_asked;
 	struct findings findings;
+	struct findings fixed;                 /* where nothing can be masked: address, names, numbers */
+	bool path_found;                       /* some in the path: it is not recorded */
 	struct facts facts;
 	struct decision decision;
 	const struct budget_rule *budget[BUDGETS_MAX];

@@ -84,6 +84,7 @@ static void rules_take(struct worker *w, const struct ipc *m, const int *fds, si
 	struct ipc done = { .type = MESSAGE_RULES_DONE, .id = m->id };
 	int r = n_fds == SNAPSHOT_FILES ? 0 : -EPROTO;
 
+	distrust_flush(w, m->rules.generation);
 	buf_init(&why, MESSAGE_TEXT * 4);
 	for (size_t i = 0; i < SNAPSHOT_FILES; i++) {
 		int e = i < n_fds ? rules_read(fds[i], &text[i]) : (buf_init(&text[i], 1), 0);
@@ -104,7 +105,6 @@ static void rules_take(struct worker *w, const struct ipc *m, const int *fds, si
 	if (r == 0) {
 		snapshot_unref(w->rules);
 		w->rules = next;
-		distrust_flush(w);
 	} else {
 		snapshot_unref(next);
 	}

@@ -100,7 +100,7 @@ void callers_done(struct worker *w);
 int distrust_init(struct worker *w);
 void distrust_done(struct worker *w);
 void distrust_learn(struct worker *w, const struct principal *who, struct slice host);
-void distrust_flush(struct worker *w);
+void distrust_flush(struct worker *w, uint64_t generation); /* once for each reload */
 bool distrust_known(struct worker *w, const struct principal *who, struct slice host);
 
 #endif
