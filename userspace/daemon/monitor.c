@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -74,6 +75,13 @@ static void kernel_event(struct watch *w, uint32_t events)
 
 	(void)events;
 	(void)kern_events(m->kern, seen_event, m);
+}
+
+void monitor_beat(struct monitor *m)
+{
+	if (m->kern && m->data_path && m->worker.pid)
+		(void)kern_heartbeat(m->kern, clock_mono_ns());
+	(void)sd_notify(0, "WATCHDOG=1");
 }
 
 /* A sign of life for the kernel only while the whole data path lives: else the fail modes decide. */
@@ -203,14 +211,39 @@ static int rules_start(struct monitor *m)
 	return r;
 }
 
+/* One daemon a run directory: a second one would fight over the same hooks and pins. */
+static int alone(struct monitor *m)
+{
+	char path[PATH_MAX];
+	int r = file_mkdirs(m->o.run, 0755);
+
+	(void)snprintf(path, sizeof(path), "%s/daemon.lock", m->o.run);
+	m->lock_fd = r < 0 ? -1 : open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (m->lock_fd < 0) {
+		r = r < 0 ? r : -errno;
+		log_error("cannot lock %s: %s", path, strerror(-r));
+		return r;
+	}
+	if (flock(m->lock_fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	log_error("another daemon runs with %s; stop it first (systemctl stop sallyport)", m->o.run);
+	return -EBUSY;
+}
+
 static int start(struct monitor *m)
 {
 	struct whois_options w = { .proc = "/proc", .cache_max = LISTED_CACHE };
-	int r = directories(&m->o);
+	int r;
 
 	m->ca_fd = -1;
 	for (size_t i = 0; i < SNAPSHOT_FILES; i++)
 		m->rules_fd[i] = -1;
+	r = alone(m);
+	if (r == 0)
+		r = directories(&m->o);
+	/* Before the kernel is touched: a mistake in a file must not change what an earlier daemon left. */
+	if (r == 0)
+		r = rules_start(m);
 	if (r == 0)
 		r = loop_new(&m->loop);
 	if (r == 0)
@@ -222,7 +255,7 @@ static int start(struct monitor *m)
 	if (r == 0)
 		r = kernel_start(m);
 	if (r == 0)
-		r = rules_start(m);
+		r = monitor_rules_apply(m);
 	if (r == 0)
 		r = seen_init(m);
 	if (r == 0)
@@ -236,7 +269,7 @@ static int start(struct monitor *m)
 
 static void stop(struct monitor *m)
 {
-	bool hold = m->any_closed && m->data_path && *m->o.pin;
+	bool hold = m->any_closed && *m->o.pin;
 
 	(void)sd_notify(0, "STOPPING=1");
 	control_free(m);
@@ -247,7 +280,7 @@ static void stop(struct monitor *m)
 	/* When kern_open() failed it cleaned up after itself: what is pinned is an earlier daemon's. */
 	if (m->kern && !hold && *m->o.pin)
 		(void)kern_disarm(m->o.pin);
-	if (hold)
+	if (m->kern && hold)
 		log_info("stopped; rules that fail closed still hold (sallyport disarm lifts them)");
 	monitor_rules_free(m);
 	catalog_unref(m->catalog);

@@ -51,6 +51,7 @@ struct monitor {
 	struct slot slots[SLOTS_MAX];
 	struct timer restart, heartbeat, scopes_timer, prefetch_timer;
 	struct watch events, signals, recorder_watch, resolver_watch;
+	int lock_fd;              /* held as long as the process lives */
 	int wake_fd;              /* eventfd: workers -> recorder */
 	int listeners[LISTENERS_MAX];
 	size_t n_listeners;
@@ -77,6 +78,8 @@ int monitor_main(const struct options *o);
 /* rules.c */
 /* Reads, checks and takes the four files; on -EINVAL the old rules stay and `why` lists the mistakes. */
 int monitor_rules_load(struct monitor *m, struct buf *why);
+/* Tells the kernel: names and modes. */
+int monitor_rules_apply(struct monitor *m);
 /* The kernel's mode table; again whenever units may have come or gone. */
 int monitor_scopes_apply(struct monitor *m);
 /* The same where the policy names units: they come and go. */
@@ -92,6 +95,8 @@ void processes_stop(struct monitor *m);
 int workers_rules(struct monitor *m);       /* sends the current rules to all */
 bool workers_alive(const struct monitor *m);
 /* To the recorder; what it cannot take is counted and said. */
+/* In the middle of work that takes long: the monitor still lives, and so does the data path. */
+void monitor_beat(struct monitor *m);
 void monitor_record(struct monitor *m, const struct record *r);
 void monitor_note(struct monitor *m, const char *fmt, ...) printf_like(2, 3); /* RECORD_ADMIN */
 

@@ -185,6 +185,7 @@ int monitor_rules_load(struct monitor *m, struct buf *why)
 			r = r < 0 ? r : e;
 		}
 	}
+	monitor_beat(m);
 	if (r == 0)
 		r = snapshot_load(in, m->o.mode, m->generation + 1, why, &s);
 	if (r == 0 && policy_warnings(s->policy).len)
@@ -195,10 +196,14 @@ int monitor_rules_load(struct monitor *m, struct buf *why)
 	for (size_t i = 0; i < SNAPSHOT_FILES; i++)
 		buf_done(&text[i]);
 	(void)malloc_trim(0);
-	if (r == 0 && m->kern) {
-		r = known_names(m->kern, m->catalog);
-		if (r == 0)
-			r = monitor_scopes_apply(m);
-	}
-	return r;
+	monitor_beat(m);
+	return r == 0 && m->kern ? monitor_rules_apply(m) : r;
+}
+
+int monitor_rules_apply(struct monitor *m)
+{
+	int r = known_names(m->kern, m->catalog);
+
+	monitor_beat(m);
+	return r == 0 ? monitor_scopes_apply(m) : r;
 }
