@@ -26,6 +26,7 @@ debootstrap --variant=minbase --include="$early" bookworm "$dir.new" "$mirror" >
 }
 mkdir -p "$dir.new/etc/initramfs-tools/conf.d"
 printf 'MODULES=list\nCOMPRESS=gzip\n' >"$dir.new/etc/initramfs-tools/conf.d/vm"
+# shellcheck disable=SC2086 # a module a line
 printf '%s\n' $modules >"$dir.new/etc/initramfs-tools/modules"
 printf '#!/bin/sh\nexit 101\n' >"$dir.new/usr/sbin/policy-rc.d"
 chmod 755 "$dir.new/usr/sbin/policy-rc.d"
