@@ -377,6 +377,8 @@ static void quic(struct set *s)
 static void unprivileged(struct set *s)
 {
 	int c = lab_connect(AI4, 443, false), status;
+	uint64_t own = lab_count(s->k, SP_COUNT_OWN); /* before the child can add to it */
+
 	pid_t pid = fork();
 
 	if (pid == 0) {
@@ -397,8 +399,6 @@ static void unprivileged(struct set *s)
 		/* Nobody listens there: refused by the address itself, and counted as ours. */
 		_exit(connect(fd, &to.sa, len) < 0 && errno == ECONNREFUSED ? 0 : 4);
 	}
-	uint64_t own = lab_count(s->k, SP_COUNT_OWN);
-
 	waitpid(pid, &status, 0);
 	t_int(WEXITSTATUS(status), 0, "nobody takes origins and marks sockets by descriptor");
 	t_int(lab_count(s->k, SP_COUNT_OWN) - own, 1, "its marked socket is left alone");
