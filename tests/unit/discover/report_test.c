@@ -114,7 +114,8 @@ static char *written(const struct report *r, const char *format)
 
 	buf_init(&out, 1U << 20);
 	t_int(report_format_find(format)->write(r, &out), 0, "%s written", format);
-	text = strndup(out.data + out.off, buf_size(&out));
+	(void)buf_append(&out, slice_of("", 1));
+	text = strdup(out.data + out.off);
 	buf_done(&out);
 	return text;
 }
